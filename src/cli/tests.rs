@@ -35,7 +35,8 @@ fn help_names_every_command() {
       status       Shows how every job fares, when it runs next and how its last run ended
       schedule     Shows when every job fires next, in the time zone of its schedule
       history      Lists the runs of a job, or of all, newest first
-      show         Shows what one run did, item by item
+      show         Shows what one run did by group, or with `-v` item by item with the fields before and
+                   after
       failures     Lists items that a provider refused or that nobody can sync, with what can be done
                    about them
       retry        Sends the failed items of a job again now, in a run of the job

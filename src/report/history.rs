@@ -1,18 +1,16 @@
-//! What ran, and what one run did item by item.
+//! What ran.
 
-use std::cell::RefCell;
 use std::io::{self, Write};
 use std::time::Duration;
 
 use anstyle::Style;
 use jiff::tz::TimeZone;
-use serde::ser::{Serialize, SerializeSeq as _, Serializer};
 
 use super::json::{FORMAT_VERSION, summary_from_json, write_document};
-use super::paint::{ADDED, ASIDE, CHANGED, GONE, HEADING};
+use super::paint::{ADDED, CHANGED, GONE};
 use super::table::{Cell, write_table};
-use super::words::{address, duration, harmless, instant, shortened, summary};
-use crate::state::{ApprovedBy, Outcome, RunItem, RunRecord};
+use super::words::{duration, harmless, instant, shortened, summary};
+use crate::state::{ApprovedBy, Outcome, RunRecord};
 
 /// Writes runs as a table, in the order given.
 ///
@@ -71,159 +69,6 @@ pub fn write_history_json(out: &mut dyn Write, runs: &[RunRecord]) -> io::Result
     )
 }
 
-/// Writes one run with its items.
-///
-/// # Errors
-/// What writing to `out` says.
-pub fn write_show_text(
-    out: &mut dyn Write,
-    run: &RunRecord,
-    items: impl Iterator<Item = RunItem>,
-    zone: &TimeZone,
-) -> io::Result<()> {
-    let style = colour(run.outcome);
-    writeln!(
-        out,
-        "{HEADING}Run {}{HEADING:#} of {}: {style}{}{style:#}",
-        harmless(&run.id),
-        harmless(&run.job),
-        outcome(run)
-    )?;
-    writeln!(
-        out,
-        "  started   {} ({})",
-        instant(run.started, zone),
-        harmless(&run.trigger)
-    )?;
-    if let Some(finished) = run.finished {
-        writeln!(
-            out,
-            "  finished  {}, after {}",
-            instant(finished, zone),
-            took(run)
-        )?;
-    }
-    if let Some(code) = run.exit_code {
-        writeln!(out, "  exit code {code}")?;
-    }
-    writeln!(out, "  done      {}", done(run))?;
-    if let Some(approved) = &run.approved {
-        writeln!(out, "  approved  {}", approval(approved))?;
-    }
-    let mut items = items.peekable();
-    if items.peek().is_none() {
-        return writeln!(out, "\nNo items are kept of this run.");
-    }
-    writeln!(out)?;
-    for item in items {
-        write_item(out, &item)?;
-    }
-    Ok(())
-}
-
-fn write_item(out: &mut dyn Write, item: &RunItem) -> io::Result<()> {
-    let (sign, style) = match item.outcome.as_str() {
-        "done" | "confirmed" => ("+", ADDED),
-        "failed" | "refused" => ("x", GONE),
-        _ => ("?", CHANGED),
-    };
-    let who = match (&item.member, &item.group) {
-        (Some(member), Some(group)) => format!("{} in \"{}\"", address(member), harmless(group)),
-        (Some(member), None) => address(member).into_owned(),
-        (None, Some(group)) => format!("\"{}\"", harmless(group)),
-        (None, None) => String::new(),
-    };
-    write!(
-        out,
-        "  {style}{sign}{style:#} {:>4}  {}  {who}  {style}{}{style:#}",
-        item.seq,
-        harmless(&item.op),
-        harmless(&item.outcome)
-    )?;
-    if let Some(reason) = &item.reason {
-        write!(out, ", {}", harmless(reason))?;
-    }
-    if let Some(message) = &item.message {
-        write!(out, ": {}", harmless(message))?;
-    }
-    writeln!(out)?;
-    if let Some(fields) = item.fields.as_object() {
-        for (field, value) in fields {
-            writeln!(
-                out,
-                "            {ASIDE}{}: {}{ASIDE:#}",
-                harmless(field),
-                shortened(&value.to_string(), false)
-            )?;
-        }
-    }
-    Ok(())
-}
-
-/// Writes one run with its items as JSON.
-///
-/// # Errors
-/// What writing to `out` says.
-pub fn write_show_json(
-    out: &mut dyn Write,
-    run: &RunRecord,
-    items: impl Iterator<Item = RunItem>,
-) -> io::Result<()> {
-    #[derive(serde::Serialize)]
-    #[serde(bound = "I: Iterator<Item = RunItem>")]
-    struct Document<'a, I: Iterator<Item = RunItem>> {
-        version: u32,
-        #[serde(flatten)]
-        run: RunRow<'a>,
-        items: OneByOne<I>,
-    }
-    /// Items that are made as they are written.
-    struct OneByOne<I>(RefCell<I>);
-    impl<I: Iterator<Item = RunItem>> Serialize for OneByOne<I> {
-        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            let mut rows = serializer.serialize_seq(None)?;
-            for item in self.0.borrow_mut().by_ref() {
-                rows.serialize_element(&ItemRow::of(&item))?;
-            }
-            rows.end()
-        }
-    }
-    #[derive(serde::Serialize)]
-    struct ItemRow<'a> {
-        seq: u64,
-        op: &'a str,
-        group: Option<&'a str>,
-        member: Option<&'a str>,
-        outcome: &'a str,
-        reason: Option<&'a str>,
-        message: Option<&'a str>,
-        #[serde(skip_serializing_if = "serde_json::Value::is_null")]
-        fields: &'a serde_json::Value,
-    }
-    impl ItemRow<'_> {
-        fn of(item: &RunItem) -> ItemRow<'_> {
-            ItemRow {
-                seq: item.seq,
-                op: &item.op,
-                group: item.group.as_deref(),
-                member: item.member.as_deref(),
-                outcome: &item.outcome,
-                reason: item.reason.as_deref(),
-                message: item.message.as_deref(),
-                fields: &item.fields,
-            }
-        }
-    }
-    write_document(
-        out,
-        &Document {
-            version: FORMAT_VERSION,
-            run: RunRow::new(run),
-            items: OneByOne(RefCell::new(items)),
-        },
-    )
-}
-
 /// One run of the history as JSON.
 #[derive(serde::Serialize)]
 pub(super) struct RunRow<'a> {
@@ -270,7 +115,7 @@ pub(super) fn colour(outcome: Option<Outcome>) -> Style {
     }
 }
 
-fn took(run: &RunRecord) -> String {
+pub(super) fn took(run: &RunRecord) -> String {
     let Some(finished) = run.finished else {
         return "-".to_owned();
     };
@@ -279,7 +124,7 @@ fn took(run: &RunRecord) -> String {
 }
 
 /// Says what a run did, or why it could not.
-fn done(run: &RunRecord) -> String {
+pub(super) fn done(run: &RunRecord) -> String {
     if let Some(error) = &run.error {
         return shortened(error, false).into_owned();
     }
@@ -292,7 +137,7 @@ fn done(run: &RunRecord) -> String {
 }
 
 /// Says which refusals a run had approved, and by what.
-fn approval(approved: &ApprovedBy) -> String {
+pub(super) fn approval(approved: &ApprovedBy) -> String {
     format!(
         "{} by {}",
         harmless(&approved.guards.join(", ")),

@@ -17,6 +17,7 @@ mod run_json;
 mod run_text;
 mod seal;
 mod sections;
+mod show;
 mod status;
 mod table;
 #[cfg(test)]
@@ -25,7 +26,7 @@ mod view;
 mod words;
 
 pub use failures::{remedy, write_accepted_text, write_failures_json, write_failures_text};
-pub use history::{write_history_json, write_history_text, write_show_json, write_show_text};
+pub use history::{write_history_json, write_history_text};
 pub use json::{FORMAT_VERSION, summary_from_json, summary_json, write_document};
 pub use plan_html::write_plan_html;
 pub use plan_json::write_plan_json;
@@ -33,6 +34,7 @@ pub use plan_text::write_plan_text;
 pub use run_json::{JobResult, write_run_json, write_runs_json};
 pub use run_text::write_run_text;
 pub use seal::is_sealed;
+pub use show::{ItemFilter, write_show_json, write_show_text};
 pub use status::{
     JobRow, JobState, write_schedule_json, write_schedule_text, write_status_json,
     write_status_text,

@@ -702,11 +702,21 @@ fn one_run_is_shown_item_by_item() {
         member: Some("bo@example.org".to_owned()),
         outcome: "failed".to_owned(),
         message: Some("No.".to_owned()),
-        fields: serde_json::json!({"phone": ["555 0100", ""]}),
+        fields: state::FieldChanges::from([(
+            "phone".into(),
+            state::FieldChange {
+                before: Some("555 0100".into()),
+                after: None,
+            },
+        )]),
         ..state::RunItem::default()
     }];
     let run = run_record(Some(state::Outcome::Partial));
-    insta::assert_snapshot!(written(|out| write_show_text(out, &run, items.iter().cloned(), &TimeZone::UTC)), @r#"
+    let shown = |filter: &ItemFilter| {
+        let items = items.iter().cloned();
+        written(|out| write_show_text(out, &run, items, filter, true, &TimeZone::UTC))
+    };
+    insta::assert_snapshot!(shown(&ItemFilter::default()), @r#"
     Run 20260301T060000Z-abc123 of crm-to-mail: partial
       started   2026-03-01 06:00:00 UTC (manual)
       finished  2026-03-01 06:01:05 UTC, after 1 min 5 s
@@ -714,14 +724,96 @@ fn one_run_is_shown_item_by_item() {
       done      5 memberships added
 
       x    2  update_member  bo@example.org  failed: No.
-                phone: ["555 0100",""]
+                phone: "555 0100" → (empty)
+
+    1 item.
     "#);
+    let eve = ItemFilter {
+        member: Some("eve@example.org".to_owned()),
+        ..ItemFilter::default()
+    };
+    assert!(shown(&eve).ends_with("\n\n0 of 1 item.\n"));
     let value: serde_json::Value = serde_json::from_str(&written(|out| {
         write_show_json(out, &run, items.iter().cloned())
     }))
     .unwrap();
     assert_eq!(value["run"], "20260301T060000Z-abc123");
     assert_eq!(value["items"][0]["message"], "No.");
+    assert_eq!(value["items"][0]["fields"]["phone"]["before"], "555 0100");
+}
+
+#[test]
+fn a_run_is_shown_by_group_with_counts_that_add_up() {
+    let item = |op: &str, group: &str, member: &str| state::RunItem {
+        op: op.to_owned(),
+        group: Some(group.to_owned()).filter(|group| !group.is_empty()),
+        member: Some(member.to_owned()).filter(|member| !member.is_empty()),
+        outcome: "done".to_owned(),
+        ..state::RunItem::default()
+    };
+    let mut items = vec![
+        item("set_opt_out", "", "zoe@example.org"),
+        item("create_group", "Donors", ""),
+        item("create_members", "", "ana@example.org"),
+        item("remove_memberships", "Donors", "cy@example.org"),
+    ];
+    items.extend((0..12).map(|at| {
+        item(
+            "add_memberships",
+            "Donors",
+            &format!("m{at:02}@example.org"),
+        )
+    }));
+    items.push(state::RunItem {
+        outcome: "failed".to_owned(),
+        message: Some("No, thanks.\u{1b}[2J".to_owned()),
+        ..item("add_memberships", "Donors", "bo@example.org")
+    });
+    items.push(item("unheard_of", "Donors", "bo@example.org"));
+    let run = run_record(Some(state::Outcome::Partial));
+    let shown = |filter: &ItemFilter| {
+        let items = items.iter().cloned();
+        written(|out| write_show_text(out, &run, items, filter, false, &TimeZone::UTC))
+    };
+    insta::assert_snapshot!(shown(&ItemFilter::default()), @r#"
+    Run 20260301T060000Z-abc123 of crm-to-mail: partial
+      started   2026-03-01 06:00:00 UTC (manual)
+      finished  2026-03-01 06:01:05 UTC, after 1 min 5 s
+      exit code 0
+      done      5 memberships added
+
+    The account
+      + 1 opted out: zoe@example.org
+      + 1 created: ana@example.org
+
+    "Donors"
+      + group created
+      + 12 joined: m00@example.org, m01@example.org, m02@example.org … and 9 more (-v shows all)
+      x 1 not joined
+          bo@example.org: No, thanks.\u{1b}[2J
+      - 1 removed: cy@example.org
+      + 1 unheard_of done: bo@example.org
+
+    18 items.
+    "#);
+    let failed = ItemFilter {
+        group: Some("Donors".to_owned()),
+        outcome: Some("failed".to_owned()),
+        ..ItemFilter::default()
+    };
+    insta::assert_snapshot!(shown(&failed), @r#"
+    Run 20260301T060000Z-abc123 of crm-to-mail: partial
+      started   2026-03-01 06:00:00 UTC (manual)
+      finished  2026-03-01 06:01:05 UTC, after 1 min 5 s
+      exit code 0
+      done      5 memberships added
+
+    "Donors"
+      x 1 not joined
+          bo@example.org: No, thanks.\u{1b}[2J
+
+    1 of 18 items.
+    "#);
 }
 
 #[test]

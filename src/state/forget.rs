@@ -47,6 +47,8 @@ impl Store {
                  /* walks: somebody is forgotten once */",
                 "DELETE FROM member_links WHERE address = ?1 /* walks: somebody is forgotten once */",
                 "DELETE FROM former_links WHERE address = ?1 /* walks: somebody is forgotten once */",
+                "DELETE FROM run_values WHERE item IN (SELECT id FROM run_items WHERE member = ?1)",
+                "UPDATE run_items SET member = NULL, message = NULL WHERE member = ?1",
             ] {
                 touched += connection.execute(sql, [key])?;
             }
@@ -57,7 +59,6 @@ impl Store {
                 "DELETE FROM failures WHERE member = ?1 OR instr(item_key, ?1) > 0 /* walks: somebody is forgotten once */",
                 "DELETE FROM accepted WHERE member = ?1 /* walks: somebody is forgotten once */",
                 "DELETE FROM approval_items WHERE instr(item_key, ?1) > 0 /* walks: somebody is forgotten once */",
-                "UPDATE run_items SET member = NULL, message = NULL, fields = NULL WHERE member = ?1",
                 "DELETE FROM journal_values WHERE (entry, position) IN
                      (SELECT entry, position FROM journal_items WHERE member = ?1) /* walks: somebody is forgotten once */",
                 "UPDATE journal_items SET item_key = '', member = NULL, member_source = NULL, member_id = NULL, detail = NULL,

@@ -67,6 +67,10 @@ pub(super) fn sweep(connection: &Connection, only: Option<&str>) -> Result<usize
              UNION ALL SELECT source FROM former_links UNION ALL SELECT target FROM former_links
              UNION ALL SELECT address FROM former_links
              UNION ALL SELECT group_id FROM memberships UNION ALL SELECT member FROM memberships
+             UNION ALL SELECT run FROM run_items UNION ALL SELECT op FROM run_items UNION ALL SELECT outcome FROM run_items
+             UNION ALL SELECT group_id FROM run_items WHERE group_id IS NOT NULL
+             UNION ALL SELECT member FROM run_items WHERE member IS NOT NULL
+             UNION ALL SELECT reason FROM run_items WHERE reason IS NOT NULL
              UNION ALL SELECT id FROM remembered_members
              UNION ALL SELECT address FROM remembered_members WHERE address IS NOT NULL
              UNION ALL SELECT address FROM remembered_absent
@@ -126,6 +130,11 @@ impl<'a> Keys<'a> {
         }
         self.known.insert(text.to_owned(), key);
         Ok(key)
+    }
+
+    /// Returns the number of a text that may be missing.
+    pub(super) fn optional(&mut self, text: Option<&str>) -> Result<Option<Key>, Fault> {
+        text.map(|text| self.key(text)).transpose()
     }
 
     /// Packs the fields of an object.
@@ -194,6 +203,11 @@ impl<'a> Texts<'a> {
             self.known.insert(key, text);
         }
         Ok(&self.known[&key])
+    }
+
+    /// Returns the text of a number that may be missing.
+    pub(super) fn optional(&mut self, key: Option<Key>) -> Result<Option<String>, Fault> {
+        key.map(|key| self.of(key).map(str::to_owned)).transpose()
     }
 
     /// Returns the name of a number's text.

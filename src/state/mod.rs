@@ -54,7 +54,10 @@ pub use journal::{
 pub use ledger::{AudienceKey, PersonKey};
 pub use locks::{Guard, LockError, Locks};
 pub use remembered::{MemoryKey, RememberedTarget, TargetReading};
-pub use runs::{ApprovedBy, EMPTY_PLAN, Outcome, PastItem, RunEnd, RunItem, RunRecord, RunStart};
+pub use runs::{
+    ApprovedBy, EMPTY_PLAN, FieldChange, FieldChanges, Outcome, PastItem, RunEnd, RunItem,
+    RunRecord, RunStart,
+};
 pub use staging::Staging;
 
 use error::Fault;

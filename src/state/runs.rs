@@ -1,13 +1,18 @@
 //! The history of runs, and how long it is kept.
 
+use std::collections::BTreeMap;
+
+use compact_str::CompactString;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::change::{self, Change};
 use super::convert::{count, from_json, json, optional_count, optional_time, stamp, time};
 use super::error::{Fault, StateError};
+use super::keys::{Keys, Texts};
 use super::{Store, jobs, keys};
-use crate::plan::base::Measure;
+use crate::model::Value;
+use crate::plan::base::{FieldBase, FieldBases, Measure};
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -142,9 +147,9 @@ pub struct RunRecord {
 }
 
 /// What a run did to one item, or why it did nothing.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct RunItem {
-    /// The number of the plan's operation.
+    /// Where it stands among the items of its run; 0 for what follows all that were taken down before.
     pub seq: u64,
     /// The kind of the operation.
     pub op: String,
@@ -159,8 +164,22 @@ pub struct RunItem {
     pub reason: Option<String>,
     /// The provider's words.
     pub message: Option<String>,
-    /// The values before and after; null where there are none.
-    pub fields: serde_json::Value,
+    /// What it changed, by the names that the target has for the fields; empty where it is about none.
+    #[serde(skip_serializing_if = "FieldChanges::is_empty")]
+    pub fields: FieldChanges,
+}
+
+/// The fields that an item changed.
+pub type FieldChanges = BTreeMap<CompactString, FieldChange>;
+
+/// One field before and after.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct FieldChange {
+    /// What it held; nothing where it was empty or is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<Value>,
+    /// What it holds; nothing where it was cleared.
+    pub after: Option<Value>,
 }
 
 /// An item of a past run.
@@ -228,6 +247,12 @@ impl Store {
                     end.measure.map(|measure| count(measure.memberships)),
                     end.approved.as_ref().map(json),
                 ))?;
+            // A plan without operations reads nothing, so that its end says nothing of the job.
+            if matches!(end.outcome, Outcome::Done | Outcome::Partial) {
+                connection
+                    .prepare_cached("UPDATE jobs SET completed = 1 WHERE completed = 0 AND name = (SELECT job FROM runs WHERE id = ?1 AND cause <> ?2)")?
+                    .execute((id, EMPTY_PLAN))?;
+            }
             if end.wrote {
                 connection
                     .prepare_cached("UPDATE jobs SET last_writing_run = ?1 WHERE name = (SELECT job FROM runs WHERE id = ?1)")?
@@ -257,6 +282,31 @@ impl Store {
     /// Takes down what a run did, item by item.
     pub fn add_run_items(&self, run: &str, items: &[RunItem]) -> Result<(), StateError> {
         self.write(|connection| insert_items(connection, run, items))
+    }
+
+    /// Takes down of items of a run that were taken for done that they are not: by the person, with the
+    /// reason.
+    pub fn take_back(
+        &self,
+        run: &str,
+        op: &str,
+        ignored: &[(String, String)],
+    ) -> Result<(), StateError> {
+        if ignored.is_empty() {
+            return Ok(());
+        }
+        self.write(|connection| {
+            let mut keys = Keys::new(connection);
+            let (run, op) = (keys.key(run)?, keys.key(op)?);
+            let (done, failed) = (keys.key("done")?, keys.key("failed")?);
+            let mut update = connection.prepare_cached(
+                "UPDATE run_items SET outcome = ?5, message = ?6 WHERE member = ?3 AND run = ?1 AND op = ?2 AND outcome = ?4",
+            )?;
+            for (member, message) in ignored {
+                update.execute((run, op, keys.key(member)?, done, failed, message))?;
+            }
+            Ok(())
+        })
     }
 
     /// Returns the newest runs, of one job or of all, newest first.
@@ -330,13 +380,19 @@ impl Store {
     ) -> Result<Vec<(ItemPlace, RunItem)>, StateError> {
         self.read(|connection| {
             let mut select = connection.prepare_cached(
-                "SELECT seq, op, group_id, member, outcome, reason, message, fields, id FROM run_items
+                "SELECT seq, op, group_id, member, outcome, reason, message, fields, id
+                 FROM run_items LEFT JOIN run_values ON run_values.item = run_items.id
                  WHERE run = ?1 AND (seq, id) > (?2, ?3) ORDER BY seq, id LIMIT ?4",
             )?;
-            let rows = select.query_map((id, seq, row, ITEMS_AT_ONCE as i64), |row| {
-                Ok(((row.get(0)?, row.get(8)?), read_item(row)?))
-            })?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
+            let mut texts = Texts::new(connection);
+            let run = keys::find(connection, id)?;
+            let mut rows = select.query((run, seq, row, ITEMS_AT_ONCE as i64))?;
+            let mut items = Vec::new();
+            while let Some(row) = rows.next()? {
+                let place = (row.get(0)?, row.get(8)?);
+                items.push((place, read_item(row, &mut texts)?));
+            }
+            Ok(items)
         })
     }
 
@@ -356,14 +412,32 @@ impl Store {
             let by_group = if group.is_some() { "group_id = ?1" } else { "?1 IS NULL" };
             let by_member = if member.is_some() { "member = ?2" } else { "?2 IS NULL" };
             let mut select = connection.prepare_cached(&format!(
-                "SELECT seq, op, group_id, member, run_items.outcome, reason, message, fields, run, job, started
-                 FROM run_items CROSS JOIN runs ON runs.id = run_items.run WHERE {by_group} AND {by_member}
+                "SELECT seq, op, group_id, member, run_items.outcome, reason, message, fields, runs.id, job, started
+                 FROM run_items CROSS JOIN texts ON texts.id = -run_items.run CROSS JOIN runs ON runs.id = texts.text
+                 LEFT JOIN run_values ON run_values.item = run_items.id WHERE {by_group} AND {by_member}
                  ORDER BY run_items.id DESC LIMIT ?3 /* walks: no further than the newest ones that are asked for */"
             ))?;
-            let rows = select.query_map((group, member, i64::try_from(limit).unwrap_or(i64::MAX)), |row| {
-                Ok(PastItem { item: read_item(row)?, run: row.get(8)?, job: row.get(9)?, started: time(row, 10)? })
-            })?;
-            Ok(rows.collect::<rusqlite::Result<_>>()?)
+            let mut texts = Texts::new(connection);
+            let key_of = |text: Option<&str>| match text {
+                Some(text) => keys::find(connection, text),
+                None => Ok(None),
+            };
+            let (by, of) = (key_of(group)?, key_of(member)?);
+            // What has no number stands in no item.
+            if by.is_some() != group.is_some() || of.is_some() != member.is_some() {
+                return Ok(Vec::new());
+            }
+            let mut rows = select.query((by, of, i64::try_from(limit).unwrap_or(i64::MAX)))?;
+            let mut items = Vec::new();
+            while let Some(row) = rows.next()? {
+                items.push(PastItem {
+                    item: read_item(row, &mut texts)?,
+                    run: row.get(8)?,
+                    job: row.get(9)?,
+                    started: time(row, 10)?,
+                });
+            }
+            Ok(items)
         })
     }
 
@@ -377,11 +451,22 @@ impl Store {
 
 /// Prunes history inside a transaction.
 pub(super) fn prune(connection: &Connection, before: &str) -> Result<usize, Fault> {
-    let mut deleted = 0;
-    for sql in [
-        "DELETE FROM runs WHERE coalesce(finished, started) < ?1
+    let mut select = connection.prepare_cached(
+        "SELECT id FROM runs WHERE coalesce(finished, started) < ?1
              AND (cause = 'empty-plan' OR EXISTS (SELECT 1 FROM runs AS newer
                  WHERE newer.job = runs.job AND newer.started > runs.started AND newer.cause <> 'empty-plan')) /* walks: history is pruned once a day */",
+    )?;
+    let old = select.query_map([before], |row| row.get(0))?;
+    let old: Vec<String> = old.collect::<rusqlite::Result<_>>()?;
+    let mut deleted = old.len();
+    for run in old {
+        connection.execute(
+            "DELETE FROM run_items WHERE run = ?1",
+            [keys::find(connection, &run)?],
+        )?;
+        connection.execute("DELETE FROM runs WHERE id = ?1", [run])?;
+    }
+    for sql in [
         "DELETE FROM journal WHERE settled < ?1",
         "DELETE FROM approvals WHERE coalesce(used, offered) < ?1 /* walks: history is pruned once a day */",
         "DELETE FROM used_plans WHERE used < ?1",
@@ -393,6 +478,13 @@ pub(super) fn prune(connection: &Connection, before: &str) -> Result<usize, Faul
     Ok(deleted)
 }
 
+/// Tells whether a run is in the history.
+pub(super) fn is_known(connection: &Connection, run: &str) -> Result<bool, Fault> {
+    Ok(connection
+        .prepare_cached("SELECT 1 FROM runs WHERE id = ?1")?
+        .exists([run])?)
+}
+
 /// Takes down what a run did, item by item.
 pub(super) fn insert_items(
     connection: &Connection,
@@ -402,25 +494,51 @@ pub(super) fn insert_items(
     if items.is_empty() {
         return Ok(());
     }
+    let mut keys = Keys::new(connection);
+    let run = keys.key(run)?;
+    // What is found out of a run after its end follows what it has taken down itself.
+    let mut last: i64 = connection
+        .prepare_cached("SELECT coalesce(max(seq), 0) FROM run_items WHERE run = ?1")?
+        .query_row([run], |row| row.get(0))?;
     let mut insert = connection.prepare_cached(
-        "INSERT INTO run_items (run, seq, op, group_id, member, outcome, reason, message, fields)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO run_items (run, seq, op, group_id, member, outcome, reason, message)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?;
+    let mut insert_values =
+        connection.prepare_cached("INSERT INTO run_values (item, fields) VALUES (?1, ?2)")?;
     for item in items {
-        let fields = (!item.fields.is_null()).then(|| json(&item.fields));
-        insert.execute((
+        last = match count(item.seq) {
+            0 => last + 1,
+            seq => seq,
+        };
+        let id = insert.insert((
             run,
-            count(item.seq),
-            &item.op,
-            &item.group,
-            &item.member,
-            &item.outcome,
-            &item.reason,
+            last,
+            keys.key(&item.op)?,
+            keys.optional(item.group.as_deref())?,
+            keys.optional(item.member.as_deref())?,
+            keys.key(&item.outcome)?,
+            keys.optional(item.reason.as_deref())?,
             &item.message,
-            fields,
         ))?;
+        if !item.fields.is_empty() {
+            insert_values.execute((id, keys.pack(&packable(&item.fields))?))?;
+        }
     }
     Ok(())
+}
+
+/// Brings the fields of an item into the form in which fields are kept.
+fn packable(fields: &FieldChanges) -> FieldBases {
+    let pairs = fields.iter().map(|(name, change)| {
+        let field = FieldBase {
+            desired: change.after.clone(),
+            target: change.before.clone(),
+            written: false,
+        };
+        (name.clone(), field)
+    });
+    pairs.collect()
 }
 
 /// Reads a run from a row of [`RUN_COLUMNS`].
@@ -450,16 +568,25 @@ pub(super) fn read_run(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
 }
 
 /// Reads an item from a row that begins with its columns.
-fn read_item(row: &Row<'_>) -> rusqlite::Result<RunItem> {
+fn read_item(row: &Row<'_>, texts: &mut Texts<'_>) -> Result<RunItem, Fault> {
+    let packed: Option<Vec<u8>> = row.get(7)?;
+    let fields = packed.map(|packed| texts.unpack(&packed)).transpose()?;
+    let changes = fields.into_iter().flatten().map(|(name, field)| {
+        let change = FieldChange {
+            before: field.target,
+            after: field.desired,
+        };
+        (name, change)
+    });
     Ok(RunItem {
         seq: optional_count(row, 0)?.unwrap_or_default(),
-        op: row.get(1)?,
-        group: row.get(2)?,
-        member: row.get(3)?,
-        outcome: row.get(4)?,
-        reason: row.get(5)?,
+        op: texts.of(row.get(1)?)?.to_owned(),
+        group: texts.optional(row.get(2)?)?,
+        member: texts.optional(row.get(3)?)?,
+        outcome: texts.of(row.get(4)?)?.to_owned(),
+        reason: texts.optional(row.get(5)?)?,
         message: row.get(6)?,
-        fields: optional_json(row, 7)?,
+        fields: changes.collect(),
     })
 }
 

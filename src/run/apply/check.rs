@@ -175,7 +175,7 @@ impl Applying<'_> {
                         position,
                         &Standing::default(),
                     )?);
-                    self.done(item);
+                    self.done(item)?;
                     outcomes[position] = JournalOutcome::Confirmed { id: None };
                 }
                 Some(standing) => {
@@ -235,13 +235,13 @@ impl Applying<'_> {
             return Ok(JournalOutcome::Unknown);
         }
         if parts.done.len() == groups {
-            self.done(item);
+            self.done(item)?;
             return Ok(JournalOutcome::Confirmed {
                 id: standing.id.clone(),
             });
         }
         if !parts.done.is_empty() {
-            self.done(&item.narrowed(&parts.done));
+            self.done(&item.narrowed(&parts.done))?;
         }
         let mut message = words;
         for (pairs, reason) in [(&parts.missing, words), (&parts.barred, BARRED)] {

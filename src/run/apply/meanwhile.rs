@@ -36,10 +36,14 @@ impl Applying<'_> {
         // What is under way would show as news, and others grow old until it has landed.
         self.land_all().await?;
         let listings = self.too_old_for(step);
+        if listings.is_empty() {
+            return Ok(());
+        }
         let groups: BTreeSet<String> = listings.iter().map(|(_, group)| group.clone()).collect();
         let began = self.handle.account.now();
-        let seen = if shows_as_refusal {
-            let people = pairs.iter().map(|pair| (*pair, members_of(step, *pair)));
+        let seen = if self.shows_as_refusal(step) {
+            let pairs = listings.iter().map(|(pair, _)| *pair);
+            let people = pairs.map(|pair| (pair, members_of(step, pair)));
             self.people_now(people).await?
         } else {
             groups_now(&self.handle, &groups).await?
@@ -83,10 +87,14 @@ impl Applying<'_> {
         Ok(())
     }
 
+    /// Tells whether a step takes people out of groups in a way that shows as a refusal of theirs.
+    fn shows_as_refusal(&self, step: &Step) -> bool {
+        matches!(step, Step::LeaveGroups { .. }) && self.prepared.capabilities.removal_shows_opt_out
+    }
+
     /// Names the groups that are read again before a step.
     fn too_old_for(&self, step: &Step) -> BTreeSet<(PairIx, String)> {
-        let shows_as_refusal = matches!(step, Step::LeaveGroups { .. })
-            && self.prepared.capabilities.removal_shows_opt_out;
+        let shows_as_refusal = self.shows_as_refusal(step);
         written_by(step)
             .into_iter()
             .filter(|pair| !self.lost_groups.contains(pair))

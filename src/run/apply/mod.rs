@@ -32,6 +32,7 @@ pub(super) use tally::Tally;
 use check::PATIENCE;
 use flight::UnderWay;
 use open::Kept;
+use outcome::PlannedChanges;
 
 use crate::config::settled::JobConfig;
 use crate::model::Refusal;
@@ -123,6 +124,7 @@ struct Applying<'a> {
     moved: HashSet<PersonIx>,
     /// The labels of custom fields that this run has created.
     fields_created: HashSet<String>,
+    planned_changes: PlannedChanges,
     tally: Tally,
     /// Per kind of operation, what keeps its items from being done at all.
     hindered: BTreeMap<&'static str, Hindrance>,
@@ -173,6 +175,7 @@ impl Runner {
             _ => None,
         });
         let to_opt_out = to_opt_out.flatten().copied().collect();
+        let planned_changes = PlannedChanges::of(&prepared.planned.plan, &prepared.sides.target);
         let mut applying = Applying {
             to_opt_out,
             runner: self,
@@ -198,6 +201,7 @@ impl Runner {
             new_fields: BTreeMap::new(),
             moved: HashSet::new(),
             fields_created: HashSet::new(),
+            planned_changes,
             tally: Tally::default(),
             hindered: BTreeMap::new(),
             under_way: UnderWay::default(),

@@ -1,14 +1,87 @@
 //! What happens to items while a plan is applied, and what it means for those that are still to be
 //! written.
 
+use std::collections::HashMap;
+
+use compact_str::CompactString;
+
 use super::Applying;
 use super::tally::Undone;
-use crate::plan::PairIx;
+use crate::model::{Record, Snapshot, Value};
+use crate::plan::{Edit, PairIx, PersonIx, Plan};
+use crate::run::error::RunError;
 use crate::run::settle::Item;
+use crate::state::{FieldChange, FieldChanges};
+
+/// What the operations of a plan change of groups, and of people's addresses.
+#[derive(Debug, Default)]
+pub(super) struct PlannedChanges {
+    groups: HashMap<(&'static str, PairIx), FieldChanges>,
+    addresses: HashMap<PersonIx, FieldChanges>,
+}
+
+impl PlannedChanges {
+    pub(super) fn of(plan: &Plan, target: &Snapshot) -> PlannedChanges {
+        let mut changes = PlannedChanges::default();
+        let nothing = Record::new();
+        for edit in &plan.operations {
+            let (pair, before, set) = match edit {
+                Edit::CreateGroup { pair, fields } => (*pair, &nothing, fields),
+                Edit::AdoptGroup { pair, fields } => {
+                    let id = plan.pair(*pair).target.as_deref();
+                    let found = id.and_then(|id| target.group(id));
+                    let before = found.map_or(&nothing, |group| &group.wire);
+                    (*pair, before, fields)
+                }
+                Edit::UpdateGroup {
+                    pair,
+                    fields,
+                    before,
+                }
+                | Edit::RenameGroup {
+                    pair,
+                    fields,
+                    before,
+                    ..
+                } => (*pair, before, fields),
+                Edit::ChangeAddress {
+                    member, from, to, ..
+                } => {
+                    let address = |text: &str| Some(Value::from(text));
+                    let change = FieldChange {
+                        before: address(from),
+                        after: address(to),
+                    };
+                    let field = FieldChanges::from([("email".into(), change)]);
+                    changes.addresses.insert(*member, field);
+                    continue;
+                }
+                _ => continue,
+            };
+            changes
+                .groups
+                .insert((edit.op(), pair), changed(before, set));
+        }
+        changes
+    }
+}
+
+/// Pairs what is set with what was held before; an empty value is none.
+fn changed(before: &Record, set: &Record) -> FieldChanges {
+    let held = |value: &&Value| !value.is_empty();
+    let change = |(name, value): (&CompactString, &Value)| {
+        let change = FieldChange {
+            before: before.get(name).filter(held).cloned(),
+            after: Some(value).filter(held).cloned(),
+        };
+        (name.clone(), change)
+    };
+    set.iter().map(change).collect()
+}
 
 impl Applying<'_> {
-    /// Takes note of an item that stands, for what is still to be written.
-    pub(super) fn done(&mut self, item: &Item) {
+    /// Takes note of an item that stands, for what is still to be written and for the history.
+    pub(super) fn done(&mut self, item: &Item) -> Result<(), RunError> {
         if let (Some(id), "set_opt_out" | "remove_memberships") = (&item.target_id, item.op) {
             let refused = item.scopes().into_iter().map(|pair| (pair, id.clone()));
             self.so_far.refused_there.extend(refused);
@@ -23,7 +96,32 @@ impl Applying<'_> {
         if item.op == "create_field" {
             self.fields_created.extend(item.detail.clone());
         }
-        self.tally.done(self.prepared.known(self.job), item);
+        let fields = self.changes_of(item)?;
+        self.tally.done(self.prepared.known(self.job), item, fields);
+        Ok(())
+    }
+
+    /// Returns the fields that an item changed, before and after.
+    fn changes_of(&self, item: &Item) -> Result<FieldChanges, RunError> {
+        let known = match (item.op, item.pair, item.person) {
+            (op, Some(pair), None) => self.planned_changes.groups.get(&(op, pair)),
+            ("change_address", _, Some(person)) => self.planned_changes.addresses.get(&person),
+            ("update_member", _, Some(person)) if item.detail.is_none() => {
+                let facts = self.prepared.facts.get(&person);
+                let edit = facts.and_then(|facts| facts.edit.as_ref());
+                let set = |set: &Record| self.as_named_now(set.clone());
+                let changes = edit.map(|edit| changed(&edit.before, &set(&edit.set)));
+                return Ok(changes.unwrap_or_default());
+            }
+            ("create_members" | "set_opt_out", _, Some(person)) if self.is_new(item) => {
+                let fields = self.as_named_now(self.confirming().fields_of(person)?);
+                let mut changes = changed(&Record::new(), &fields);
+                changes.retain(|_, change| change.after.is_some());
+                return Ok(changes);
+            }
+            _ => None,
+        };
+        Ok(known.cloned().unwrap_or_default())
     }
 
     /// Takes note of an item that failed.

@@ -130,7 +130,7 @@ impl Applying<'_> {
                             position,
                             &Standing::of(&found.id),
                         )?);
-                        self.done(item);
+                        self.done(item)?;
                         outcomes[position] = JournalOutcome::Confirmed {
                             id: Some(found.id.clone()),
                         };

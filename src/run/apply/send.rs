@@ -275,7 +275,7 @@ impl Applying<'_> {
                             ..Standing::default()
                         },
                     )?);
-                    self.done(item);
+                    self.done(item)?;
                     journaled.push(JournalOutcome::Confirmed { id });
                 }
                 ItemOutcome::Accepted { id } => {
@@ -365,7 +365,7 @@ impl Applying<'_> {
             if !done.is_empty() {
                 let confirmed = self.confirming();
                 changes.extend(confirmed.confirmed(&write, &item, position, &standing)?);
-                self.done(&item.narrowed(&done));
+                self.done(&item.narrowed(&done))?;
             }
             if !untold.is_empty() {
                 self.untold(&item.narrowed(&untold), NOT_SENT_AGAIN);

@@ -3,10 +3,9 @@
 
 use std::collections::HashSet;
 
-use crate::model::Join;
 use crate::plan::{BlockedReason, PairIx, PersonIx, Summary, item_id, item_key};
 use crate::run::settle::{Item, Known, SoFar};
-use crate::state::{FailureNote, RunItem};
+use crate::state::{FailureNote, FieldChanges, RunItem};
 
 /// An item that the provider refused in this run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +69,8 @@ pub(in crate::run) struct Tally {
     pub(in crate::run) untold: Vec<FailureNote>,
     /// What is not in the history yet.
     pub(in crate::run) lines: Vec<RunItem>,
+    /// People whose profile counted as changed and turned out not to be, with the reason.
+    pub(in crate::run) ignored: Vec<(String, String)>,
     /// How many lines there were.
     taken_down: u64,
 }
@@ -88,55 +89,85 @@ impl Tally {
         });
     }
 
-    /// Counts a confirmed item and takes it down.
-    pub(super) fn done(&mut self, known: Known<'_>, item: &Item) {
-        let people = match item.op {
-            "remove_memberships" | "set_opt_out" => self.newly_tallied(item),
-            _ => 0,
-        };
-        let has_contact = |person| !known.people.targets(person).is_empty();
-        let summary = &mut self.summary;
+    /// Counts a confirmed item and takes it down: a line for each thing that is counted, so that the
+    /// history adds up to the summary. The first of them has the `fields`.
+    pub(super) fn done(&mut self, known: Known<'_>, item: &Item, fields: FieldChanges) {
+        let is_new = item
+            .person
+            .is_some_and(|person| known.people.targets(person).is_empty());
+        let groups = || item.joins.iter().copied().chain(item.pair).map(Some);
+        let mut lines: Vec<(&'static str, Option<PairIx>)> = Vec::new();
         match item.op {
-            "create_group" => summary.groups_created += 1,
-            "adopt_group" => summary.groups_adopted += 1,
-            "update_group" | "rename_group" => summary.groups_updated += 1,
-            "archive_group" => summary.groups_archived += 1,
-            "delete_group" => summary.groups_deleted += 1,
             "create_members" => {
-                let mut person = item.person.into_iter();
-                let new = person.any(|it| !has_contact(it) && self.counted.insert(it));
-                summary.members_created += u64::from(new);
-                summary.memberships_added += item.joins.len() as u64;
+                // Whoever exists already joins, and is not created.
+                let mut person = item.person.filter(|_| is_new).into_iter();
+                if person.any(|person| self.counted.insert(person)) {
+                    self.summary.members_created += 1;
+                    lines.push(("create_members", None));
+                }
+                lines.extend(groups().map(|pair| ("add_memberships", pair)));
+                self.summary.memberships_added += item.joins.len() as u64;
                 // Somebody created opted out carries the refusal in the same request.
-                summary.opt_outs += u64::from(item.detail.is_some());
+                if item.detail.is_some() {
+                    self.summary.opt_outs += 1;
+                    lines.push(("set_opt_out", None));
+                }
             }
+            // The profile of somebody just created belongs to the creation.
+            "update_member" | "change_address" if item.detail.is_some() => {}
             "update_member" | "change_address" => {
-                summary.members_updated += u64::from(item.detail.is_none());
+                self.summary.members_updated += 1;
+                lines.push((item.op, None));
             }
-            "add_memberships" => summary.memberships_added += item.joins.len().max(1) as u64,
-            "remove_memberships" => summary.memberships_removed += people,
+            "add_memberships" => {
+                lines.extend(groups().map(|pair| ("add_memberships", pair)));
+                self.summary.memberships_added += lines.len() as u64;
+            }
+            "remove_memberships" => {
+                lines = self.newly_tallied(item);
+                self.summary.memberships_removed += lines.len() as u64;
+            }
             "set_opt_out" => {
-                summary.opt_outs += people;
                 // By row, whoever holds a refusal is created by the request that writes it.
-                let mut person = item.person.filter(|_| item.target_id.is_none()).into_iter();
-                let new = person.any(|it| !has_contact(it) && self.counted.insert(it));
-                summary.members_created += u64::from(new);
+                let is_created = is_new && item.target_id.is_none();
+                let mut person = item.person.filter(|_| is_created).into_iter();
+                if person.any(|person| self.counted.insert(person)) {
+                    self.summary.members_created += 1;
+                    lines.push(("create_members", None));
+                }
+                let refused = self.newly_tallied(item);
+                self.summary.opt_outs += refused.len() as u64;
+                lines.extend(refused);
             }
-            _ => {}
+            op => {
+                let summary = &mut self.summary;
+                match op {
+                    "create_group" => summary.groups_created += 1,
+                    "adopt_group" => summary.groups_adopted += 1,
+                    "update_group" | "rename_group" => summary.groups_updated += 1,
+                    "archive_group" => summary.groups_archived += 1,
+                    "delete_group" => summary.groups_deleted += 1,
+                    _ => {}
+                }
+                lines.push((op, item.pair));
+            }
         }
-        self.note(known, item, "done", None);
+        let mut fields = Some(fields);
+        for (op, pair) in lines {
+            let fields = fields.take().unwrap_or_default();
+            self.take_down(known, item, (op, pair), Ok(fields));
+        }
     }
 
-    /// Counts the memberships of an item of which no other contact of the person was counted.
-    fn newly_tallied(&mut self, item: &Item) -> u64 {
-        let pairs = item.scopes();
-        let Some(person) = item.person else {
-            return pairs.len() as u64;
-        };
-        let fresh = pairs
-            .into_iter()
-            .filter(|pair| self.tallied.insert((item.op, *pair, person)));
-        fresh.count() as u64
+    /// Names the groups of an item, or the account, for which no other contact of the person was
+    /// counted.
+    fn newly_tallied(&mut self, item: &Item) -> Vec<(&'static str, Option<PairIx>)> {
+        let scopes = item.scopes().into_iter();
+        let fresh = scopes.filter(|pair| {
+            let of_person = |person| self.tallied.insert((item.op, *pair, person));
+            item.person.is_none_or(of_person)
+        });
+        fresh.map(|pair| (item.op, pair)).collect()
     }
 
     /// Shows an item that is not done, and takes it down.
@@ -220,11 +251,15 @@ impl Tally {
                 item: String::new(),
             });
         }
-        self.note(known, item, "failed", Some(message));
+        for at in 0..item.joins.len().max(1) {
+            let pair = item.joins.get(at).copied().or(item.pair);
+            self.take_down(known, item, (op_of_line(item, at), pair), Err(message));
+        }
     }
 
     /// Takes down that values of somebody are still as they were, although the provider said yes.
     pub(super) fn values_ignored(&mut self, member: String, message: String) {
+        self.ignored.push((member.clone(), message.clone()));
         self.failures.push(FailureNote {
             key: item_key("update_member", "", &member),
             what: "member".to_owned(),
@@ -269,32 +304,29 @@ impl Tally {
         });
     }
 
-    /// Takes an item down in the history; each group of an item by row is a line of its own.
-    fn note(&mut self, known: Known<'_>, item: &Item, outcome: &str, message: Option<&str>) {
-        let mut groups: Vec<PairIx> = item
-            .pair
-            .into_iter()
-            .chain(item.joins.iter().copied())
-            .collect();
-        if known.capabilities.join != Join::PerRow && outcome != "failed" {
-            groups.truncate(1);
-        }
-        let lines = groups.len().max(1);
-        for at in 0..lines {
-            self.taken_down += 1;
-            self.lines.push(RunItem {
-                seq: self.taken_down,
-                op: op_of_line(item, at).to_owned(),
-                group: groups
-                    .get(at)
-                    .map(|pair| known.plan.pair(*pair).name.clone()),
-                member: member_of(known, item),
-                outcome: outcome.to_owned(),
-                reason: None,
-                message: message.map(str::to_owned),
-                fields: serde_json::Value::Null,
-            });
-        }
+    /// Takes a line down in the history: what an item changed, or why it is not done.
+    fn take_down(
+        &mut self,
+        known: Known<'_>,
+        item: &Item,
+        (op, pair): (&str, Option<PairIx>),
+        result: Result<FieldChanges, &str>,
+    ) {
+        self.taken_down += 1;
+        let (outcome, message, fields) = match result {
+            Ok(fields) => ("done", None, fields),
+            Err(message) => ("failed", Some(message.to_owned()), FieldChanges::new()),
+        };
+        self.lines.push(RunItem {
+            seq: self.taken_down,
+            op: op.to_owned(),
+            group: pair.map(|pair| known.plan.pair(pair).name.clone()),
+            member: member_of(known, item),
+            outcome: outcome.to_owned(),
+            reason: None,
+            message,
+            fields,
+        });
     }
 }
 

@@ -39,6 +39,7 @@ impl Runner {
             mut failures,
             mut untold,
             lines,
+            ignored,
             ..
         } = tally;
         let mut report = RunReport {
@@ -70,6 +71,7 @@ impl Runner {
             );
         }
         store.add_run_items(id, &lines)?;
+        store.take_back(id, "update_member", &ignored)?;
         store.note_failures(&job.name, &failures, now)?;
         store.note_untold(&job.name, &untold, now)?;
         let plan = &prepared.planned.plan;

@@ -5,8 +5,8 @@ use serde_json::json;
 use super::{at, count_rows, membership};
 use crate::plan::base::Measure;
 use crate::state::{
-    EMPTY_PLAN, JournalEntry, JournalItem, JournalOutcome, Outcome, PausedRecord, RunEnd, RunItem,
-    RunStart, StateError, Store,
+    EMPTY_PLAN, FieldChange, FieldChanges, JournalEntry, JournalItem, JournalOutcome, Outcome,
+    PausedRecord, RunEnd, RunItem, RunStart, StateError, Store,
 };
 
 fn run(store: &Store, id: &str, job: &str, seconds: i64, outcome: Option<Outcome>) {
@@ -51,7 +51,13 @@ fn a_run_comes_back_with_its_items() {
             outcome: "failed".into(),
             reason: Some("value_refused".into()),
             message: Some("Not now".into()),
-            fields: json!({"before": 1}),
+            fields: FieldChanges::from([(
+                "phone".into(),
+                FieldChange {
+                    before: Some("1".into()),
+                    after: None,
+                },
+            )]),
         },
         RunItem {
             seq: 2,
@@ -368,7 +374,7 @@ fn a_long_run_is_gone_through_in_parts() {
     run(&store, "02cd", "a", 10, Some(Outcome::Done));
     // Several items of one operation have its number.
     let item = |number: u64| RunItem {
-        seq: number / 7,
+        seq: number / 7 + 1,
         member: Some(number.to_string()),
         ..RunItem::default()
     };

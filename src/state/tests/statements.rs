@@ -10,7 +10,7 @@ use crate::state::runs::RUN_COLUMNS;
 
 /// The tables that grow with an account or with history, and how many columns of a key a statement
 /// has to name so that what it reads does not grow with them.
-const GROWING: [(&str, usize); 22] = [
+const GROWING: [(&str, usize); 23] = [
     ("accepted", 2),
     ("approval_items", 2),
     ("approvals", 1),
@@ -31,6 +31,7 @@ const GROWING: [(&str, usize); 22] = [
     ("remembered_members", 2),
     ("request_counts", 2),
     ("run_items", 1),
+    ("run_values", 1),
     ("runs", 1),
     ("texts", 1),
 ];

@@ -330,10 +330,43 @@ impl Bench {
     /// Runs a job by name.
     pub async fn sync_of(&self, job: &str) -> RunReport {
         self.rest().await;
-        self.runner()
+        let report = self
+            .runner()
             .sync(job, SyncOptions::default())
             .await
-            .unwrap_or_else(|error| panic!("{error}"))
+            .unwrap_or_else(|error| panic!("{error}"));
+        self.assert_history_adds_up(&report);
+        report
+    }
+
+    /// Fails when the history of a run tells of another number of things than its summary.
+    fn assert_history_adds_up(&self, report: &RunReport) {
+        let mut told: BTreeMap<String, u64> = BTreeMap::new();
+        for item in self.store.run_items(&report.run) {
+            let item = item.unwrap();
+            if item.outcome == "done" {
+                *told.entry(item.op).or_default() += 1;
+            }
+        }
+        let mut told = |ops: &[&str]| ops.iter().filter_map(|op| told.remove(*op)).sum::<u64>();
+        let summary = &report.summary;
+        for (counted, ops) in [
+            (summary.groups_created, ["create_group"].as_slice()),
+            (summary.groups_adopted, &["adopt_group"]),
+            (summary.groups_updated, &["update_group", "rename_group"]),
+            (summary.groups_archived, &["archive_group"]),
+            (summary.groups_deleted, &["delete_group"]),
+            (summary.members_created, &["create_members"]),
+            (
+                summary.members_updated,
+                &["update_member", "change_address"],
+            ),
+            (summary.memberships_added, &["add_memberships"]),
+            (summary.memberships_removed, &["remove_memberships"]),
+            (summary.opt_outs, &["set_opt_out"]),
+        ] {
+            assert_eq!(told(ops), counted, "{ops:?}: {}", tell(report));
+        }
     }
 
     /// Runs the job, which must end well with nothing left to do and leave an empty plan.

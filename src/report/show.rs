@@ -1,0 +1,406 @@
+//! What one run did: by group with counts, or item by item.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use anstyle::Style;
+use jiff::tz::TimeZone;
+use serde::ser::{Serialize, SerializeSeq as _, Serializer};
+
+use super::history::{RunRow, approval, colour, done, outcome, took};
+use super::json::{FORMAT_VERSION, write_document};
+use super::paint::{ADDED, ASIDE, CHANGED, GONE, HEADING};
+use super::sections::SHOWN;
+use super::words::{address, count, grouped, harmless, instant, value};
+use crate::state::{RunItem, RunRecord};
+
+/// Which items of a run are meant; all of them where nothing is said.
+#[derive(Clone, Debug, Default)]
+pub struct ItemFilter {
+    /// The name of the group.
+    pub group: Option<String>,
+    /// The person's normalised address, or how somebody without one is named.
+    pub member: Option<String>,
+    /// The operation, as the plan format names it.
+    pub op: Option<String>,
+    /// What became of them.
+    pub outcome: Option<String>,
+}
+
+impl ItemFilter {
+    /// Tells whether an item is meant.
+    pub fn is_met_by(&self, item: &RunItem) -> bool {
+        let is = |wanted: &Option<String>, held: Option<&str>| {
+            wanted.as_deref().is_none_or(|wanted| held == Some(wanted))
+        };
+        is(&self.group, item.group.as_deref())
+            && is(&self.member, item.member.as_deref())
+            && is(&self.op, Some(&item.op))
+            && is(&self.outcome, Some(&item.outcome))
+    }
+
+    fn is_empty(&self) -> bool {
+        let ItemFilter {
+            group,
+            member,
+            op,
+            outcome,
+        } = self;
+        [group, member, op, outcome].iter().all(|it| it.is_none())
+    }
+}
+
+/// Writes one run with those of its items that are meant: all of them one by one where `verbose`,
+/// else counted by group, with some names.
+///
+/// # Errors
+/// What writing to `out` says.
+pub fn write_show_text(
+    out: &mut dyn Write,
+    run: &RunRecord,
+    items: impl Iterator<Item = RunItem>,
+    filter: &ItemFilter,
+    verbose: bool,
+    zone: &TimeZone,
+) -> io::Result<()> {
+    write_head(out, run, zone)?;
+    let (mut all, mut meant) = (0_u64, 0_u64);
+    let mut groups: BTreeMap<Option<String>, BTreeMap<Line, Alike>> = BTreeMap::new();
+    for item in items {
+        all += 1;
+        if !filter.is_met_by(&item) {
+            continue;
+        }
+        meant += 1;
+        if verbose {
+            if meant == 1 {
+                writeln!(out)?;
+            }
+            write_item(out, &item)?;
+        } else {
+            let lines = groups.entry(item.group.clone()).or_default();
+            lines.entry(Line::of(&item)).or_default().take(item);
+        }
+    }
+    for (group, lines) in &groups {
+        let title = group.as_ref().map_or("The account".to_owned(), |name| {
+            format!("\"{}\"", harmless(name))
+        });
+        writeln!(out, "\n{HEADING}{title}{HEADING:#}")?;
+        for (line, alike) in lines {
+            alike.write(out, line)?;
+        }
+    }
+    match (all, meant) {
+        (0, _) => writeln!(out, "\nNo items are kept of this run."),
+        _ if filter.is_empty() => writeln!(out, "\n{}.", count(all, "item", "items")),
+        _ => writeln!(
+            out,
+            "\n{} of {}.",
+            grouped(meant),
+            count(all, "item", "items")
+        ),
+    }
+}
+
+fn write_head(out: &mut dyn Write, run: &RunRecord, zone: &TimeZone) -> io::Result<()> {
+    let style = colour(run.outcome);
+    writeln!(
+        out,
+        "{HEADING}Run {}{HEADING:#} of {}: {style}{}{style:#}",
+        harmless(&run.id),
+        harmless(&run.job),
+        outcome(run)
+    )?;
+    writeln!(
+        out,
+        "  started   {} ({})",
+        instant(run.started, zone),
+        harmless(&run.trigger)
+    )?;
+    if let Some(finished) = run.finished {
+        writeln!(
+            out,
+            "  finished  {}, after {}",
+            instant(finished, zone),
+            took(run)
+        )?;
+    }
+    if let Some(code) = run.exit_code {
+        writeln!(out, "  exit code {code}")?;
+    }
+    writeln!(out, "  done      {}", done(run))?;
+    if let Some(approved) = &run.approved {
+        writeln!(out, "  approved  {}", approval(approved))?;
+    }
+    Ok(())
+}
+
+/// Items of one group that are told in one line: of one operation, and ended alike.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Line {
+    /// Where the operation stands among those of a plan.
+    place: usize,
+    op: String,
+    outcome: String,
+}
+
+impl Line {
+    fn of(item: &RunItem) -> Line {
+        let place = WORDS.iter().position(|(op, ..)| *op == item.op);
+        Line {
+            place: place.unwrap_or(WORDS.len()),
+            op: item.op.clone(),
+            outcome: item.outcome.clone(),
+        }
+    }
+
+    /// Says what so many items of it have become.
+    fn words(&self, items: &Alike) -> String {
+        let done = self.outcome == "done";
+        let number = grouped(items.count);
+        match WORDS.get(self.place) {
+            Some((_, Told::Group, words, _)) if done && items.count == 1 => (*words).to_owned(),
+            Some((_, _, words, _)) if done => format!("{number} {words}"),
+            Some((_, Told::Group, _, not)) if items.count == 1 => {
+                self.with_outcome((*not).to_owned())
+            }
+            Some((.., not)) => self.with_outcome(format!("{number} {not}")),
+            None => format!(
+                "{number} {} {}",
+                harmless(&self.op),
+                harmless(&self.outcome)
+            ),
+        }
+    }
+
+    fn with_outcome(&self, words: String) -> String {
+        if self.outcome == "failed" {
+            words
+        } else {
+            format!("{words} ({})", harmless(&self.outcome))
+        }
+    }
+}
+
+/// What an operation is about.
+#[derive(Clone, Copy, PartialEq)]
+enum Told {
+    Group,
+    People,
+}
+
+/// The operations in the order in which they are told, with the words for those that are done and for
+/// those that are not.
+const WORDS: [(&str, Told, &str, &str); 14] = [
+    (
+        "create_field",
+        Told::Group,
+        "custom field created",
+        "custom field not created",
+    ),
+    (
+        "create_group",
+        Told::Group,
+        "group created",
+        "group not created",
+    ),
+    (
+        "adopt_group",
+        Told::Group,
+        "group adopted",
+        "group not adopted",
+    ),
+    (
+        "rename_group",
+        Told::Group,
+        "group renamed",
+        "group not renamed",
+    ),
+    (
+        "update_group",
+        Told::Group,
+        "group changed",
+        "group not changed",
+    ),
+    (
+        "lift_protection",
+        Told::Group,
+        "protection lifted",
+        "protection not lifted",
+    ),
+    (
+        "archive_group",
+        Told::Group,
+        "group archived",
+        "group not archived",
+    ),
+    (
+        "delete_group",
+        Told::Group,
+        "group deleted",
+        "group not deleted",
+    ),
+    ("set_opt_out", Told::People, "opted out", "not opted out"),
+    ("create_members", Told::People, "created", "not created"),
+    ("update_member", Told::People, "changed", "not changed"),
+    (
+        "change_address",
+        Told::People,
+        "given another address",
+        "not given another address",
+    ),
+    ("add_memberships", Told::People, "joined", "not joined"),
+    ("remove_memberships", Told::People, "removed", "not removed"),
+];
+
+/// How many people are named in one line.
+const NAMED: usize = 3;
+
+/// How many items are told in one line, and some of them.
+#[derive(Default)]
+struct Alike {
+    count: u64,
+    first: Vec<RunItem>,
+}
+
+impl Alike {
+    fn take(&mut self, item: RunItem) {
+        self.count += 1;
+        // Each of those with words has a line of its own.
+        let shown = if item.message.is_some() { SHOWN } else { NAMED };
+        if self.first.len() < shown {
+            self.first.push(item);
+        }
+    }
+
+    fn write(&self, out: &mut dyn Write, line: &Line) -> io::Result<()> {
+        let (sign, style) = sign(&line.op, &line.outcome);
+        write!(out, "  {style}{sign}{style:#} {}", line.words(self))?;
+        let has_words = self.first.iter().any(|item| item.message.is_some());
+        if has_words {
+            writeln!(out)?;
+            for item in &self.first {
+                let who = item.member.as_deref().map(address);
+                let message = item.message.as_deref().map(harmless);
+                let parts: Vec<_> = who.into_iter().chain(message).collect();
+                writeln!(out, "      {}", parts.join(": "))?;
+            }
+            return match self.left_out() {
+                0 => Ok(()),
+                left_out => writeln!(out, "      {ASIDE}{}{ASIDE:#}", and_more(left_out)),
+            };
+        }
+        let names: Vec<_> = self
+            .first
+            .iter()
+            .filter_map(|item| item.member.as_deref())
+            .map(address)
+            .collect();
+        if !names.is_empty() {
+            write!(out, ": {}", names.join(", "))?;
+            if self.left_out() > 0 {
+                write!(out, " {ASIDE}{}{ASIDE:#}", and_more(self.left_out()))?;
+            }
+        }
+        writeln!(out)
+    }
+
+    fn left_out(&self) -> u64 {
+        self.count - self.first.len() as u64
+    }
+}
+
+fn and_more(left_out: u64) -> String {
+    format!("… and {} more (-v shows all)", grouped(left_out))
+}
+
+fn sign(op: &str, outcome: &str) -> (&'static str, Style) {
+    match (outcome, op) {
+        ("done", "remove_memberships" | "archive_group" | "delete_group") => ("-", GONE),
+        ("done", "update_member" | "change_address" | "update_group" | "rename_group") => {
+            ("~", CHANGED)
+        }
+        ("done", _) => ("+", ADDED),
+        ("failed", _) => ("x", GONE),
+        _ => ("?", CHANGED),
+    }
+}
+
+fn write_item(out: &mut dyn Write, item: &RunItem) -> io::Result<()> {
+    let (sign, style) = sign(&item.op, &item.outcome);
+    let who = match (&item.member, &item.group) {
+        (Some(member), Some(group)) => format!("{} in \"{}\"", address(member), harmless(group)),
+        (Some(member), None) => address(member).into_owned(),
+        (None, Some(group)) => format!("\"{}\"", harmless(group)),
+        (None, None) => String::new(),
+    };
+    write!(
+        out,
+        "  {style}{sign}{style:#} {:>4}  {}  {who}  {style}{}{style:#}",
+        item.seq,
+        harmless(&item.op),
+        harmless(&item.outcome)
+    )?;
+    if let Some(reason) = &item.reason {
+        write!(out, ", {}", harmless(reason))?;
+    }
+    if let Some(message) = &item.message {
+        write!(out, ": {}", harmless(message))?;
+    }
+    writeln!(out)?;
+    for (field, change) in &item.fields {
+        let after = value(change.after.as_ref(), true);
+        let field = harmless(field);
+        match &change.before {
+            Some(before) => {
+                let before = value(Some(before), true);
+                writeln!(
+                    out,
+                    "            {ASIDE}{field}: {before} → {after}{ASIDE:#}"
+                )?;
+            }
+            None => writeln!(out, "            {ASIDE}{field}: {after}{ASIDE:#}")?,
+        }
+    }
+    Ok(())
+}
+
+/// Writes one run with its items as JSON.
+///
+/// # Errors
+/// What writing to `out` says.
+pub fn write_show_json(
+    out: &mut dyn Write,
+    run: &RunRecord,
+    items: impl Iterator<Item = RunItem>,
+) -> io::Result<()> {
+    #[derive(serde::Serialize)]
+    #[serde(bound = "I: Iterator<Item = RunItem>")]
+    struct Document<'a, I: Iterator<Item = RunItem>> {
+        version: u32,
+        #[serde(flatten)]
+        run: RunRow<'a>,
+        items: OneByOne<I>,
+    }
+    /// Items that are made as they are written.
+    struct OneByOne<I>(RefCell<I>);
+    impl<I: Iterator<Item = RunItem>> Serialize for OneByOne<I> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut rows = serializer.serialize_seq(None)?;
+            for item in self.0.borrow_mut().by_ref() {
+                rows.serialize_element(&item)?;
+            }
+            rows.end()
+        }
+    }
+    write_document(
+        out,
+        &Document {
+            version: FORMAT_VERSION,
+            run: RunRow::new(run),
+            items: OneByOne(RefCell::new(items)),
+        },
+    )
+}

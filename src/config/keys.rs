@@ -403,7 +403,7 @@ const GUARDS: &[Key] = &[
     key(
         "max_opt_outs",
         Limit,
-        "Opt-outs written; not judged while the base is empty.",
+        "Opt-outs written; not judged until a run of the job has come to its end.",
     )
     .or("\"10%\""),
     key(

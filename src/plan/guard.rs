@@ -149,7 +149,8 @@ pub(super) fn judge(judged: &Judged<'_>) -> Verdict {
         (most(judged, updates), &|| items(judged, updates)),
         "updates",
     );
-    if !inputs.base.is_empty() && !inputs.policy.opt_outs_confirmed {
+    // What an interrupted first run left behind is no measure for what is left of it.
+    if !inputs.base.is_of_first_run() && !inputs.policy.opt_outs_confirmed {
         let opts_out = |edit: &Edit| matches!(edit, Edit::SetOptOut { .. });
         limit(
             "max_opt_outs",

@@ -56,10 +56,11 @@ impl Store {
             target_account.clone_into(&mut base.target_account);
             base.resting = resting(connection, job, now)?;
             let remembered = connection
-                .prepare_cached("SELECT last_writing_run, measure_groups, measure_memberships, mirrored FROM jobs WHERE name = ?1")?
-                .query_row([job], |row| Ok((row.get(0)?, optional_count(row, 1)?, optional_count(row, 2)?, row.get(3)?)))
+                .prepare_cached("SELECT last_writing_run, measure_groups, measure_memberships, mirrored, completed FROM jobs WHERE name = ?1")?
+                .query_row([job], |row| Ok((row.get(0)?, optional_count(row, 1)?, optional_count(row, 2)?, row.get(3)?, row.get::<_, bool>(4)?)))
                 .optional()?;
-            if let Some((run, groups, memberships, mirrored)) = remembered {
+            if let Some((run, groups, memberships, mirrored, completed)) = remembered {
+                base.first_run_is_open = !completed;
                 base.mirrored = mirrored;
                 base.last_writing_run = run;
                 base.measure = groups.zip(memberships).map(|(groups, memberships)| Measure { groups, memberships });

@@ -161,6 +161,11 @@ fn opt_outs_are_judged_once_there_is_a_base_unless_a_person_confirmed() {
          adopt Donors
          - Donors ana opted_out_at_source",
     );
+    // What a first run left behind that was interrupted is no measure of what it had still to do.
+    check(
+        &format!("{world}\nset first_run_open=yes"),
+        "opt out of Donors: ana\n- Donors ana opted_out_at_source",
+    );
 }
 
 /// Ana refuses a group and Bo all mail, and the target knows neither: both are created for it.

@@ -314,6 +314,7 @@ fn set(world: &mut TestWorld, setting: &str) {
         "max_updates" => policy.guards.max_updates = limit(value),
         "max_opt_outs" => policy.guards.max_opt_outs = limit(value),
         "unmirrored" => world.memory.unmirrored = yes,
+        "first_run_open" => world.memory.first_run_is_open = yes,
         "measure" => {
             let (groups, memberships) = value.split_once('/').expect("measure=groups/memberships");
             world.memory.measure = Some(Measure {

@@ -275,6 +275,8 @@ pub(super) struct Memory {
     pub(super) measure: Option<Measure>,
     /// Whether the measure is of a run in another mode than `mirror`.
     pub(super) unmirrored: bool,
+    /// Whether what is remembered was left behind by a first run that did not come to its end.
+    pub(super) first_run_is_open: bool,
     pub(super) last_run: Option<String>,
 }
 
@@ -770,6 +772,7 @@ impl TestWorld {
             target_account: "mail".to_owned(),
             measure: memory.measure,
             mirrored: memory.measure.is_some() && !memory.unmirrored,
+            first_run_is_open: memory.first_run_is_open,
             resting: memory
                 .resting
                 .clone()

@@ -128,6 +128,44 @@ async fn a_killed_run_leaves_its_history() {
     );
 }
 
+/// Half of those whom a first run is to bring refuse all mail: more than a guard lets pass later on.
+fn many_refuse() -> Bench {
+    let mut world = plain_world();
+    let account = world.account_mut("crm");
+    group_of(account, "One", "one", 60);
+    for number in 0..30 {
+        let contact = account.contact_by_email(&format!("one{number}@example.org"));
+        account.opt_out_of_account(contact.unwrap());
+    }
+    let account = world.account_mut("mail");
+    group_of(account, "One", "one", 28);
+    bench(world, "crm", "mail", "mode = \"managed\"")
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_killed_first_run_left_to_do_waits_for_nobody() {
+    let calm = many_refuse();
+    calm.settle().await;
+    let expected = calm.account("mail", |account| digest(account));
+    let bench = many_refuse();
+    let slow = FaultRule::every(Fault::SlowAnswer(Duration::from_secs(2)));
+    bench.rest().await;
+    // The group is linked by then, and nobody of the others is told yet that they refuse.
+    assert!(bench.ends_at_write(5, slow).await);
+    bench.settle().await;
+    assert_eq!(bench.account("mail", |account| digest(account)), expected);
+    // From then on a guard judges them.
+    bench.account("crm", |account| {
+        for number in 30..60 {
+            let contact = account.contact_by_email(&format!("one{number}@example.org"));
+            account.opt_out_of_account(contact.unwrap());
+        }
+    });
+    let report = bench.sync().await;
+    assert_eq!(report.exit_code(), 3, "{}", tell(&report));
+    assert_eq!(report.waiting_opt_outs, 30);
+}
+
 /// Asks a run to stop after so many steps.
 struct StopAfter(u64, CancellationToken);
 

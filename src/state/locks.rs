@@ -4,6 +4,9 @@
 //! when its lock is released: deleting it could take the lock away from somebody who has just
 //! opened it. A database in memory is known to one process only, so its locks live in memory as
 //! well.
+//!
+//! Whoever holds any lock also shares one of the whole database, so that who wants all of it for
+//! itself, to put a copy back, needs to know neither jobs nor accounts.
 
 use std::collections::HashSet;
 use std::fs::{File, TryLockError};
@@ -45,6 +48,8 @@ fn holder(pid: Option<u32>) -> String {
 #[derive(Debug)]
 pub struct Guard {
     _held: Held,
+    /// The share in the whole database, where it is a file.
+    _share: Option<File>,
 }
 
 #[derive(Debug)]
@@ -146,34 +151,57 @@ impl Locks {
         self.take("service", "the service of this state database".to_owned())
     }
 
+    /// Takes the whole database: no service is up, no run and no other use of an account is active,
+    /// and none begins until this is dropped.
+    ///
+    /// # Errors
+    /// [`LockError::Busy`] when any lock of the database is held.
+    pub fn lock_whole(&self) -> Result<Guard, LockError> {
+        let state = match &self.place {
+            Place::Beside(state) => state,
+            Place::Memory(names) => {
+                let mut held = names.lock().unwrap_or_else(PoisonError::into_inner);
+                if !held.is_empty() {
+                    return Err(busy_whole(Some(std::process::id())));
+                }
+                held.insert(WHOLE.to_owned());
+                return Ok(in_memory(WHOLE, names));
+            }
+        };
+        let (path, mut file) = open(state, WHOLE)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            // Those who share it left no name; only the service can be asked for its own.
+            Err(TryLockError::WouldBlock) => {
+                let service = self.lock_service().err();
+                return Err(service.unwrap_or_else(|| busy_whole(None)));
+            }
+            Err(TryLockError::Error(source)) => return Err(LockError::File { path, source }),
+        }
+        write_pid(&mut file).map_err(|source| LockError::File { path, source })?;
+        Ok(Guard {
+            _held: Held::File { _file: file },
+            _share: None,
+        })
+    }
+
     fn take(&self, name: &str, what: String) -> Result<Guard, LockError> {
         let state = match &self.place {
             Place::Beside(state) => state,
             Place::Memory(names) => {
-                if !names
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .insert(name.to_owned())
-                {
-                    return Err(LockError::Busy {
-                        what,
-                        holder_pid: Some(std::process::id()),
-                    });
+                let mut held = names.lock().unwrap_or_else(PoisonError::into_inner);
+                let holder_pid = Some(std::process::id());
+                if held.contains(WHOLE) {
+                    return Err(busy_whole(holder_pid));
                 }
-                return Ok(Guard {
-                    _held: Held::Name {
-                        name: name.to_owned(),
-                        names: names.clone(),
-                    },
-                });
+                if !held.insert(name.to_owned()) {
+                    return Err(LockError::Busy { what, holder_pid });
+                }
+                return Ok(in_memory(name, names));
             }
         };
-        let path = beside(state, &format!(".{name}.lock"));
-        let failed = |source| LockError::File {
-            path: path.clone(),
-            source,
-        };
-        let mut file = create_private(&path).map_err(failed)?;
+        let share = share_whole(state)?;
+        let (path, mut file) = open(state, name)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -184,13 +212,55 @@ impl Locks {
             }
             Err(TryLockError::Error(source)) => return Err(LockError::File { path, source }),
         }
-        file.set_len(0)
-            .and_then(|()| file.write_all(std::process::id().to_string().as_bytes()))
-            .map_err(failed)?;
+        write_pid(&mut file).map_err(|source| LockError::File { path, source })?;
         Ok(Guard {
             _held: Held::File { _file: file },
+            _share: Some(share),
         })
     }
+}
+
+/// The name of the lock of the whole database.
+const WHOLE: &str = "whole";
+
+/// Keeps anybody from taking the whole database.
+fn share_whole(state: &Path) -> Result<File, LockError> {
+    let (path, mut file) = open(state, WHOLE)?;
+    match file.try_lock_shared() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(busy_whole(read_pid(&mut file))),
+        Err(TryLockError::Error(source)) => Err(LockError::File { path, source }),
+    }
+}
+
+fn busy_whole(holder_pid: Option<u32>) -> LockError {
+    LockError::Busy {
+        what: "the state database".to_owned(),
+        holder_pid,
+    }
+}
+
+fn in_memory(name: &str, names: &Arc<Mutex<HashSet<String>>>) -> Guard {
+    Guard {
+        _held: Held::Name {
+            name: name.to_owned(),
+            names: names.clone(),
+        },
+        _share: None,
+    }
+}
+
+fn open(state: &Path, name: &str) -> Result<(PathBuf, File), LockError> {
+    let path = beside(state, &format!(".{name}.lock"));
+    match create_private(&path) {
+        Ok(file) => Ok((path, file)),
+        Err(source) => Err(LockError::File { path, source }),
+    }
+}
+
+fn write_pid(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    file.write_all(std::process::id().to_string().as_bytes())
 }
 
 fn read_pid(file: &mut File) -> Option<u32> {
@@ -245,7 +315,7 @@ mod tests {
         other.lock_job("crm-to-mail").unwrap();
         let files = std::fs::read_dir(directory.path()).unwrap().count();
         assert_eq!(
-            files, 6,
+            files, 7,
             "released files stay, and odd names stay beside the database"
         );
     }
@@ -263,6 +333,53 @@ mod tests {
         let text =
             std::fs::read_to_string(directory.path().join("rosterd.db.job-nightly.lock")).unwrap();
         assert_eq!(text, std::process::id().to_string());
+    }
+
+    #[test]
+    fn the_whole_database_is_taken_only_when_nobody_uses_it() {
+        let directory = tempfile::tempdir().unwrap();
+        for locks in [
+            Locks::new(&directory.path().join("rosterd.db")),
+            Locks::in_memory(),
+        ] {
+            for held in [
+                locks.lock_job("nightly"),
+                locks.lock_account("emfluence https://api.example.org 1"),
+                locks.lock_service(),
+            ] {
+                let held = held.unwrap();
+                assert!(matches!(locks.lock_whole(), Err(LockError::Busy { .. })));
+                drop(held);
+            }
+            let whole = locks.lock_whole().unwrap();
+            for refused in [
+                locks.lock_job("another"),
+                locks.lock_account("another"),
+                locks.lock_service(),
+                locks.lock_whole(),
+            ] {
+                let said = refused.unwrap_err().to_string();
+                let holder = format!("process {}", std::process::id());
+                assert!(
+                    said.starts_with("the state database is in use by") && said.contains(&holder),
+                    "{said}"
+                );
+            }
+            drop(whole);
+            let _several = [locks.lock_job("a").unwrap(), locks.lock_job("b").unwrap()];
+        }
+    }
+
+    #[test]
+    fn who_wants_the_whole_database_hears_of_the_service() {
+        let directory = tempfile::tempdir().unwrap();
+        let locks = Locks::new(&directory.path().join("rosterd.db"));
+        let _service = locks.lock_service().unwrap();
+        let said = locks.lock_whole().unwrap_err().to_string();
+        assert!(
+            said.starts_with("the service of this state database is in use by process"),
+            "{said}"
+        );
     }
 
     #[test]

@@ -109,7 +109,9 @@ pub fn state_exit_code(error: &StateError) -> u8 {
         | StateError::Foreign { .. }
         | StateError::Newer { .. }
         | StateError::Older { .. }
-        | StateError::Damaged { .. } => 2,
+        | StateError::Damaged { .. }
+        | StateError::CopyPlace { .. }
+        | StateError::Unfit { .. } => 2,
         _ => 1,
     }
 }

@@ -1,111 +1,182 @@
 //! Whole copies of the database, also while it is in use.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use tempfile::NamedTempFile;
 
 use super::error::{Fault, StateError};
-use super::schema::{self, Identity};
+use super::inventory::Inventory;
+use super::schema::{self, APPLICATION_ID, Identity};
 use super::{Store, configure};
 
+/// What SQLite keeps beside a file that is in use, or that was left in the middle of a change. A
+/// file that comes to stand beside one of another's would be damaged by it.
+pub(super) const COMPANIONS: [&str; 2] = ["-wal", "-journal"];
+
 impl Store {
-    /// Writes a whole copy of the database to a file, replacing an earlier copy there; writers are
-    /// not held up.
-    ///
-    /// The copy appears under its name only when it is whole.
+    /// Copies the state database at a path into a file, also while it is in use; nothing where there
+    /// is no database yet. One of an older version is copied as it is.
     ///
     /// # Errors
-    /// [`StateError::Copy`] when the file can't be written, or is the database itself.
-    pub fn backup_to(&self, path: &Path) -> Result<(), StateError> {
-        let Some(own) = &self.path else {
-            return copy_database(&self.lock(), path);
+    /// What [`Store::backup_to`] says, and a database that can't be read.
+    pub fn back_up(own: &Path, to: &Path) -> Result<Option<Inventory>, StateError> {
+        let Some(reader) = open_to_read(own)? else {
+            return Ok(None);
         };
-        if same_file(own, path) {
-            return Err(copy_error(path, "this is the database itself"));
+        if same_file(own, to) {
+            return Err(StateError::CopyPlace {
+                path: to.to_owned(),
+                reason: "it is the database itself; name another file".to_owned(),
+            });
         }
-        // A connection of its own: one long read in WAL mode stands beside any number of writes.
-        let reader = Connection::open_with_flags(
-            own,
-            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-        )
-        .and_then(|reader| configure(&reader).map(|()| reader))
-        .map_err(|error| StateError::of_sqlite(own, error))?;
-        copy_database(&reader, path)
+        // One long read in WAL mode stands beside any number of writes.
+        copy_checked(&reader, own, to).map(Some)
     }
 
-    /// Replaces everything in this database by what a copy holds, which may be of an older version;
-    /// all or nothing.
+    /// Writes a whole copy of the database to a file, replacing an earlier copy there and nothing
+    /// else; writers are not held up.
     ///
-    /// What was there before is kept beside the file as `<file>.before-restore`. Other processes
-    /// see the new content in their next transaction, so the caller makes sure that no run is
-    /// active.
+    /// The copy appears under its name only when it is whole and was checked.
     ///
     /// # Errors
-    /// A [`StateError`] when the copy is missing, damaged, not ours or newer, and nothing is
-    /// changed.
-    pub fn restore_from(&self, copy: &Path, now: Timestamp) -> Result<(), StateError> {
-        if !copy.is_file() {
-            return Err(StateError::Unreadable {
-                path: copy.to_owned(),
-                reason: "there is no such file".to_owned(),
-            });
+    /// [`StateError::CopyPlace`] where no copy may be written, [`StateError::Copy`] when it can't be,
+    /// and [`StateError::Damaged`] when what was copied is not whole.
+    pub fn backup_to(&self, path: &Path) -> Result<Inventory, StateError> {
+        match &self.path {
+            None => copy_checked(&self.lock(), self.path(), path),
+            Some(own) => Store::back_up(own, path)?.ok_or_else(|| StateError::Unreadable {
+                path: own.clone(),
+                reason: "the file is gone".to_owned(),
+            }),
         }
-        let source = Connection::open_with_flags(
-            copy,
-            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
-        )
-        .and_then(|source| configure(&source).map(|()| source))
-        .map_err(|error| StateError::of_sqlite(copy, error))?;
-        check_copy(&source, copy).map_err(|fault| fault.at(copy))?;
-        let mut connection = self.lock();
-        if let Some(own) = &self.path {
-            if same_file(own, copy) {
-                return Err(copy_error(copy, "this is the database itself"));
-            }
-            copy_database(&connection, &beside(own, ".before-restore"))?;
-        }
-        let done = Backup::new(&source, &mut connection)
-            .and_then(|backup| backup.step(-1))
-            .map_err(|error| StateError::of_sqlite(self.path(), error))?;
-        if !matches!(done, StepResult::Done) {
-            return Err(StateError::Busy {
-                path: self.path().to_owned(),
-            });
-        }
-        schema::migrate(&connection, self.path.as_deref(), now)
-            .map_err(|fault| fault.at(self.path()))?;
-        // What was written since the copy was made is not known to what the copy remembers of
-        // targets.
-        connection
-            .execute(
-                "DELETE FROM remembered_targets /* walks: what hangs on them goes with them */",
-                [],
-            )
-            .map_err(|error| StateError::of_sqlite(self.path(), error))?;
-        Ok(())
     }
 }
 
-/// Refuses a copy that is not ours, newer, empty or damaged.
-fn check_copy(copy: &Connection, path: &Path) -> Result<(), Fault> {
-    if schema::identify(copy, path)? == Identity::Fresh {
-        return Err(StateError::NotADatabase {
+/// Opens a database of ours for reading, whichever version it has; nothing where there is none.
+pub(super) fn open_to_read(path: &Path) -> Result<Option<Connection>, StateError> {
+    if path.is_dir() {
+        return Err(StateError::Directory {
             path: path.to_owned(),
-        }
-        .into());
+        });
     }
-    match problems(copy)?.into_iter().next() {
-        Some(reason) => Err(StateError::Damaged {
-            path: path.to_owned(),
+    let exists = path.try_exists().map_err(|error| StateError::Unreadable {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    })?;
+    if !exists {
+        return Ok(None);
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let open = || {
+        let reader = Connection::open_with_flags(path, flags)?;
+        configure(&reader)?;
+        let identity = schema::identify(&reader, path)?;
+        Ok((identity != Identity::Fresh).then_some(reader))
+    };
+    open().map_err(|fault| match fault {
+        // Also who only reads it has to write beside it.
+        Fault::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::CannotOpen) => {
+            let path = path.to_owned();
+            StateError::ReadOnly { path }
+        }
+        fault => fault.at(path),
+    })
+}
+
+/// Copies a database to where a copy may be, and checks what came of it.
+fn copy_checked(from: &Connection, own: &Path, to: &Path) -> Result<Inventory, StateError> {
+    let (to, replaces) = place_for_copy(to)?;
+    let temporary = write_beside(from, &to)?;
+    let check = || {
+        let copy = Connection::open_with_flags(
+            temporary.path(),
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )?;
+        Ok((problems(&copy)?, Inventory::take(&copy)?))
+    };
+    let (problems, inventory) = check().map_err(|fault: Fault| fault.at(own))?;
+    if let Some(reason) = problems.into_iter().next() {
+        return Err(StateError::Damaged {
+            path: own.to_owned(),
             reason,
-        }
-        .into()),
-        None => Ok(()),
+        });
     }
+    if replaces {
+        put(temporary, &to)?;
+    } else {
+        put_new(temporary, &to)?;
+    }
+    Ok(inventory)
+}
+
+/// Finds where a copy is to be written, and tells whether an earlier one is there.
+fn place_for_copy(to: &Path) -> Result<(PathBuf, bool), StateError> {
+    let refused = |reason: String| {
+        Err(StateError::CopyPlace {
+            path: to.to_owned(),
+            reason,
+        })
+    };
+    let directory = directory_of(to);
+    if !directory.is_dir() {
+        let missing = directory.display();
+        return refused(format!(
+            "there is no directory {missing}; make it, or name another file"
+        ));
+    }
+    for suffix in COMPANIONS {
+        let companion = beside(to, suffix);
+        if companion.exists() {
+            let companion = companion.display();
+            return refused(format!(
+                "{companion} is there, which belongs to a database in use; name another file"
+            ));
+        }
+    }
+    match to.metadata() {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok((to.to_owned(), false)),
+        Err(error) => refused(format!("{error}; name another file")),
+        Ok(metadata) if metadata.is_dir() => {
+            refused("it is a directory; name a file in it".to_owned())
+        }
+        // Nothing is lost of a file that holds nothing. A link leads to the file that is meant.
+        Ok(metadata) if metadata.is_file() && (metadata.len() == 0 || is_copy(to)) => {
+            Ok((to.canonicalize().unwrap_or_else(|_| to.to_owned()), true))
+        }
+        Ok(_) => refused(
+            "it exists and is no earlier copy of a state database, so it is left as it is; name another file"
+                .to_owned(),
+        ),
+    }
+}
+
+/// Tells whether a file is a copy, and not a database that somebody uses: that one would have a
+/// write-ahead log.
+fn is_copy(path: &Path) -> bool {
+    header(path).is_ok_and(|header| is_ours(&header) && header[18..20] == [1, 1])
+}
+
+/// Tells whether a file says of itself that it is ours, in whatever state the rest of it is.
+pub(super) fn says_it_is_ours(path: &Path) -> bool {
+    header(path).is_ok_and(|header| is_ours(&header))
+}
+
+fn is_ours(header: &[u8; 100]) -> bool {
+    let application = i64::from(u32::from_be_bytes([
+        header[68], header[69], header[70], header[71],
+    ]));
+    header.starts_with(b"SQLite format 3\0") && application == APPLICATION_ID
+}
+
+/// Reads the header that every database of SQLite begins with.
+fn header(path: &Path) -> io::Result<[u8; 100]> {
+    let mut header = [0; 100];
+    File::open(path)?.read_exact(&mut header)?;
+    Ok(header)
 }
 
 /// Checks a whole database and returns what is wrong with it.
@@ -128,26 +199,41 @@ pub(super) fn problems(connection: &Connection) -> Result<Vec<String>, Fault> {
     Ok(found)
 }
 
-/// Copies a whole database into a file, by way of a temporary file beside it.
+/// Copies a whole database into a file, by way of a temporary file beside it, over what is there.
 pub(super) fn copy_database(from: &Connection, to: &Path) -> Result<(), StateError> {
-    let directory = match to.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    put(write_beside(from, to)?, to)
+}
+
+/// The same, where nothing is there yet.
+pub(super) fn copy_database_anew(from: &Connection, to: &Path) -> Result<(), StateError> {
+    put_new(write_beside(from, to)?, to)
+}
+
+fn write_beside(from: &Connection, to: &Path) -> Result<NamedTempFile, StateError> {
+    let directory = directory_of(to);
     // Temporary files are readable by this user only, and the copy keeps that.
     let temporary = tempfile::Builder::new()
         .prefix(".rosterd-copy-")
         .tempfile_in(directory)
-        .map_err(|error| copy_error(to, &error.to_string()))?;
-    write_copy(from, temporary.path()).map_err(|reason| copy_error(to, &reason))?;
+        .map_err(|error| match error.kind() {
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => StateError::CopyPlace {
+                path: to.to_owned(),
+                reason: format!(
+                    "this user may not write to the directory {}; give it write access, or name another file",
+                    directory.display()
+                ),
+            },
+            _ => copy_error(to, &error),
+        })?;
+    write_copy(from, temporary.path()).map_err(|reason| StateError::Copy {
+        path: to.to_owned(),
+        reason,
+    })?;
     temporary
         .as_file()
         .sync_all()
-        .map_err(|error| copy_error(to, &error.to_string()))?;
-    temporary
-        .persist(to)
-        .map_err(|error| copy_error(to, &error.error.to_string()))?;
-    sync_directory(directory).map_err(|error| copy_error(to, &error.to_string()))
+        .map_err(|error| copy_error(to, &error))?;
+    Ok(temporary)
 }
 
 fn write_copy(from: &Connection, to: &Path) -> Result<(), String> {
@@ -164,14 +250,45 @@ fn write_copy(from: &Connection, to: &Path) -> Result<(), String> {
     copy.close().map_err(|(_, error)| error.to_string())
 }
 
-fn copy_error(path: &Path, reason: &str) -> StateError {
-    StateError::Copy {
-        path: path.to_owned(),
-        reason: reason.to_owned(),
+/// Gives a copy its name, over what is there.
+fn put(temporary: NamedTempFile, to: &Path) -> Result<(), StateError> {
+    temporary
+        .persist(to)
+        .map_err(|error| copy_error(to, &error.error))?;
+    sync_directory(directory_of(to)).map_err(|error| copy_error(to, &error))
+}
+
+/// Gives a copy its name, which nobody may have taken meanwhile.
+fn put_new(temporary: NamedTempFile, to: &Path) -> Result<(), StateError> {
+    match temporary.persist_noclobber(to) {
+        Ok(_) => sync_directory(directory_of(to)).map_err(|error| copy_error(to, &error)),
+        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => {
+            Err(StateError::CopyPlace {
+                path: to.to_owned(),
+                reason: "another file took that name just now, and is left as it is".to_owned(),
+            })
+        }
+        // Not every file system can tell.
+        Err(error) => put(error.file, to),
     }
 }
 
-fn same_file(one: &Path, other: &Path) -> bool {
+fn copy_error(path: &Path, error: &io::Error) -> StateError {
+    StateError::Copy {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    }
+}
+
+/// Returns the directory in which a file is or would be.
+pub(super) fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+pub(super) fn same_file(one: &Path, other: &Path) -> bool {
     match (one.canonicalize(), other.canonicalize()) {
         (Ok(one), Ok(other)) => one == other,
         _ => false,

@@ -50,7 +50,7 @@ pub enum StateError {
     /// A newer version of rosterd has written the file.
     #[error(
         "the state database {} has schema version {found} and this rosterd knows versions up to {known}; \
-         install the newer rosterd again, or go back to the copy it kept beside the file",
+         install the newer rosterd again, or `rosterd restore` the copy it kept beside the file",
         path.display()
     )]
     Newer {
@@ -101,7 +101,7 @@ pub enum StateError {
         path: PathBuf,
     },
     /// The content is damaged.
-    #[error("the state database {} is damaged ({reason}); restore a backup, or move the file away and start without it", path.display())]
+    #[error("the state database {} is damaged ({reason}); put a copy back with `rosterd restore`, or move the file away and start without it", path.display())]
     Damaged {
         /// The database file.
         path: PathBuf,
@@ -109,11 +109,31 @@ pub enum StateError {
         reason: String,
     },
     /// A copy could not be written.
-    #[error("the state database could not be copied to {}: {reason}; nothing else was changed", path.display())]
+    #[error(
+        "the state database could not be copied to {} ({reason}); make room there, or look at the disk and its quota: \
+         nothing else was changed",
+        path.display()
+    )]
     Copy {
         /// The copy.
         path: PathBuf,
         /// What the system said.
+        reason: String,
+    },
+    /// A copy may not be written there.
+    #[error("{} can't hold a copy of the state database: {reason}", path.display())]
+    CopyPlace {
+        /// The place.
+        path: PathBuf,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// A file is no copy that could be put back.
+    #[error("{} can't be restored: {reason}; nothing was changed", path.display())]
+    Unfit {
+        /// The file.
+        path: PathBuf,
+        /// Why, and what to do.
         reason: String,
     },
     /// A job is remembered with another account, whose ids mean nothing at this one.

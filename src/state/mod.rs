@@ -18,6 +18,7 @@ mod error;
 mod failures;
 mod forget;
 mod housekeeping;
+mod inventory;
 mod jobs;
 mod journal;
 mod keys;
@@ -26,6 +27,7 @@ mod locks;
 mod packed;
 mod remembered;
 mod renumber;
+mod restore;
 mod runs;
 mod schema;
 mod staging;
@@ -46,6 +48,7 @@ pub use approvals::ApprovalAnswer;
 pub use change::Change;
 pub use error::StateError;
 pub use failures::{AcceptedRecord, FailureNote, FailureRecord};
+pub use inventory::Inventory;
 pub use jobs::{JobStatus, PausedRecord};
 pub use journal::{
     JournalEntry, JournalId, JournalItem, JournalMoment, JournalOutcome, Settling, UnsettledEntry,
@@ -54,6 +57,7 @@ pub use journal::{
 pub use ledger::{AudienceKey, PersonKey};
 pub use locks::{Guard, LockError, Locks};
 pub use remembered::{MemoryKey, RememberedTarget, TargetReading};
+pub use restore::StagedCopy;
 pub use runs::{
     ApprovedBy, EMPTY_PLAN, FieldChange, FieldChanges, Outcome, PastItem, RunEnd, RunItem,
     RunRecord, RunStart,
@@ -93,10 +97,7 @@ impl Store {
     /// A [`StateError`] when the file belongs to another program or a newer version, or can't be
     /// written.
     pub fn open(path: &Path, now: Timestamp) -> Result<Store, StateError> {
-        let directory = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
+        let directory = backup::directory_of(path);
         if !directory.is_dir() {
             return Err(StateError::NoDirectory {
                 path: path.to_owned(),

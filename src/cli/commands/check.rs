@@ -277,7 +277,7 @@ fn write_text(out: &mut dyn Write, context: &Context, findings: &Findings) -> io
         Some((path, problems)) => {
             writeln!(
                 out,
-                "{ERROR}error:{ERROR:#} the state database {path} is damaged; restore a backup"
+                "{ERROR}error:{ERROR:#} the state database {path} is damaged; put a copy back with `rosterd restore`"
             )?;
             problems
                 .iter()

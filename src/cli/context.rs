@@ -67,6 +67,15 @@ impl Context {
         config
     }
 
+    /// Returns where the state database is; the config need not be sound, nor be there, where
+    /// `--state` says it.
+    pub(super) fn state_path(&self) -> Result<PathBuf, CommandError> {
+        match &self.global.state {
+            Some(path) => Ok(path.clone()),
+            None => Ok(self.config()?.state_path),
+        }
+    }
+
     /// Opens the state database for writing, making it where there is none.
     pub(super) fn store(config: &Config) -> Result<Store, CommandError> {
         Ok(Store::open(&config.state_path, Context::now())?)

@@ -4,6 +4,7 @@
 //! read what was typed, call the library, print what it returns, and turn outcomes into exit codes.
 
 mod commands;
+mod confirm;
 mod context;
 mod error;
 mod exit;
@@ -50,7 +51,8 @@ Exit codes:
   0  done; nothing is left that a person must see
   1  network, provider, credentials, disk, or interrupted
   2  wrong before the first request: usage, config, unknown job, foreign state file
-  3  refused by a guard, or the plan has moved or is used up: nothing was written
+  3  refused by a guard, the plan has moved or is used up, or the question was answered no:
+     nothing was written
   4  finished, but items failed or are blocked and need a person
   5  another run of the job, or a use of the account, is active
  10  plan --detailed-exitcode: changes are pending";
@@ -102,6 +104,8 @@ enum Command {
     Unlink(command::link::UnlinkArgs),
     Pause(command::pause::PauseArgs),
     Resume(command::pause::ResumeArgs),
+    Backup(command::backup::BackupArgs),
+    Restore(command::restore::RestoreArgs),
     Emulate(command::emulate::EmulateArgs),
     Schema(command::schema::SchemaArgs),
     Completions(command::completions::CompletionsArgs),
@@ -190,6 +194,8 @@ impl Command {
             Command::Unlink(args) => command::link::cmd_unlink(context, &args),
             Command::Pause(args) => command::pause::cmd_pause(context, &args),
             Command::Resume(args) => command::pause::cmd_resume(context, &args),
+            Command::Backup(args) => command::backup::cmd_backup(context, &args),
+            Command::Restore(args) => command::restore::cmd_restore(context, &args),
             Command::Emulate(args) => command::emulate::cmd_emulate(&args).await,
             Command::Schema(args) => command::schema::cmd_schema(&args),
             Command::Completions(args) => command::completions::cmd_completions(&args),

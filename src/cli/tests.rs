@@ -46,6 +46,8 @@ fn help_names_every_command() {
                    it
       pause        Keeps a job from running on its schedule and from `sync --all`
       resume       Lets a paused job run on its schedule again
+      backup       Copies the state database into a file, also while the service or a run uses it
+      restore      Puts a copy of the state database back, while neither the service nor a run is active
       emulate      Serves an emulated emfluence, GreenRope and ActiveCampaign with made-up people, for
                    rehearsals and tests
       schema       Prints the JSON Schema of the config, or the providers' field tables
@@ -89,7 +91,8 @@ fn help_names_every_command() {
       0  done; nothing is left that a person must see
       1  network, provider, credentials, disk, or interrupted
       2  wrong before the first request: usage, config, unknown job, foreign state file
-      3  refused by a guard, or the plan has moved or is used up: nothing was written
+      3  refused by a guard, the plan has moved or is used up, or the question was answered no:
+         nothing was written
       4  finished, but items failed or are blocked and need a person
       5  another run of the job, or a use of the account, is active
      10  plan --detailed-exitcode: changes are pending
@@ -132,6 +135,8 @@ fn options_stand_before_and_after_the_command() {
         "rosterd schema fields --format json",
         "rosterd apply plan.json --approve 0123456789ab",
         "rosterd check --online",
+        "rosterd backup copy.db --format json",
+        "rosterd restore copy.db --yes",
     ] {
         assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
     }

@@ -8,6 +8,7 @@
 
 mod failures;
 mod history;
+mod inventory;
 mod json;
 mod paint;
 mod plan_html;
@@ -27,6 +28,7 @@ mod words;
 
 pub use failures::{remedy, write_accepted_text, write_failures_json, write_failures_text};
 pub use history::{write_history_json, write_history_text};
+pub use inventory::{describe_inventory, inventory_json};
 pub use json::{FORMAT_VERSION, summary_from_json, summary_json, write_document};
 pub use plan_html::write_plan_html;
 pub use plan_json::write_plan_json;

@@ -2,6 +2,7 @@
 
 pub(super) mod accept;
 pub(super) mod apply;
+pub(super) mod backup;
 pub(super) mod check;
 pub(super) mod completions;
 pub(super) mod demo;
@@ -13,6 +14,7 @@ pub(super) mod link;
 pub(super) mod man;
 pub(super) mod pause;
 pub(super) mod plan;
+pub(super) mod restore;
 pub(super) mod retry;
 pub(super) mod run;
 pub(super) mod schedule;

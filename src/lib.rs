@@ -16,7 +16,7 @@
 //! | hold | [`model`] | snapshots with their evidence; knows no wire format, file, clock or database |
 //! | map | [`mapping`] | compiled expressions from canonical fields to the target's; pure |
 //! | decide | [`plan`] | source, target, base and policy in, plan out; pure, total, deterministic |
-//! | remember | [`state`] | links, bases, journal, runs; the only module that knows SQL |
+//! | remember | [`state`] | links, bases, journal, runs, and whole copies of them; the only module that knows SQL |
 //! | carry out | [`run`] | one run end to end, in rooms that use only those before them: accounts, read, settle, prepare, apply, record; the only module that sees everything |
 //! | repeat | [`daemon`], [`schedule`] | cron lines in time zones, several jobs, signals |
 //! | show | [`report`], [`cli`] | text and JSON of plans, runs and failures; one file per command |
@@ -65,7 +65,8 @@
 //! 5. Nothing is sent that is not in the journal.
 //! 6. People are never deleted.
 //! 7. Secrets and request bodies reach no log, error, report or database.
-//! 8. One run per job, one process per account, and one run that writes to an account, at a time.
+//! 8. One run per job, one process per account, and one run that writes to an account, at a time; a
+//!    copy of the database is put back only while there is none at all.
 //! 9. An answer of OK proves nothing: what it does not confirm item by item is read back.
 //! 10. What rosterd does not own it does not touch.
 //! 11. After a clean run the next plan is empty.

@@ -54,7 +54,7 @@ Exit codes:
   3  refused by a guard, the plan has moved or is used up, or the question was answered no:
      nothing was written
   4  finished, but items failed or are blocked and need a person
-  5  another run of the job, or a use of the account, is active
+  5  another run of the job, or a use of the account, is active; restore: any use of the database
  10  plan --detailed-exitcode: changes are pending";
 
 /// The options of every command.

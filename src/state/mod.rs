@@ -5,7 +5,8 @@
 //! are used up. It never holds a token, a password or the body of a request (rule 7). Times are
 //! handed in by the caller: the store reads no clock.
 //!
-//! Losing the file is not a disaster: the next run adopts what it finds at the target.
+//! Losing the file is not a disaster: the next run adopts what it finds at the target. What no provider
+//! can hold is in a copy ([`Store::back_up`], [`StagedCopy`]), as far as it was known then.
 
 mod accounts;
 mod approvals;

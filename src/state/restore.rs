@@ -100,16 +100,17 @@ impl StagedCopy {
     pub fn put_back(&self, state: &Path, now: Timestamp) -> Result<Option<PathBuf>, StateError> {
         self.refuse_itself(state)?;
         // A link leads to the file that is meant.
-        let state = state.canonicalize().unwrap_or_else(|_| state.to_owned());
-        match open_to_replace(&state)? {
-            Some(mut connection) => self.replace(&mut connection, &state),
-            None => {
-                let kept = self.put_anew(&state)?;
-                // It is in use from here on.
-                Store::open(&state, now)?;
-                Ok(kept)
-            }
+        let state = match state.canonicalize() {
+            Ok(linked) if state.is_symlink() => linked,
+            _ => state.to_owned(),
+        };
+        if let Some(mut connection) = open_to_replace(&state)? {
+            return self.replace(&mut connection, &state);
         }
+        let kept = self.put_anew(&state)?;
+        // It is in use from here on.
+        Store::open(&state, now)?;
+        Ok(kept)
     }
 
     fn refuse_itself(&self, state: &Path) -> Result<(), StateError> {
@@ -328,9 +329,11 @@ fn free_name(state: &Path) -> PathBuf {
             .chain([name.clone()])
             .any(|name| name.symlink_metadata().is_ok())
     };
-    let first = beside(state, ".before-restore");
-    std::iter::once(first)
-        .chain((2..).map(|number| beside(state, &format!(".before-restore-{number}"))))
-        .find(|name| !taken(name))
-        .expect("numbers do not end")
+    let mut name = beside(state, ".before-restore");
+    let mut number = 1;
+    while taken(&name) {
+        number += 1;
+        name = beside(state, &format!(".before-restore-{number}"));
+    }
+    name
 }

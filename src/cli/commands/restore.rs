@@ -48,8 +48,8 @@ pub(crate) fn cmd_restore(context: &Context, args: &RestoreArgs) -> Result<ExitC
     let locks = Locks::new(&state);
     // Nobody is kept waiting while a person makes up their mind.
     drop(take(&locks)?);
-    let (copy, shown) = (args.file.display().to_string(), state.display().to_string());
-    let (copy, shown) = (harmless(&copy), harmless(&shown));
+    let (from, path) = (args.file.display().to_string(), state.display().to_string());
+    let (copy, shown) = (harmless(&from), harmless(&path));
     let held = describe_inventory(staged.inventory(), &Context::zone());
     let notes = notes(&staged, matches!(present, Present::Nothing));
     args.yes.confirm(
@@ -86,7 +86,7 @@ pub(crate) fn cmd_restore(context: &Context, args: &RestoreArgs) -> Result<ExitC
         }
         Format::Json => write_document(
             out,
-            &json!({"version": super::VERSION, "path": shown, "from": copy, "restored": inventory_json(staged.inventory()),
+            &json!({"version": super::VERSION, "path": path, "from": from, "restored": inventory_json(staged.inventory()),
                     "kept": kept, "notes": notes}),
         ),
     })?;

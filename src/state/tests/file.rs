@@ -344,7 +344,7 @@ fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
         })
         .collect();
     files.retain(|name, content| {
-        !name.ends_with("-shm") && !(name.ends_with("-wal") && content.is_empty())
+        !(name.ends_with("-shm") || name.ends_with("-wal") && content.is_empty())
     });
     files
 }

@@ -12,11 +12,13 @@
 //!
 //! | members / memberships | command | CPU s | µs a membership | of the floor | peak MB | goal |
 //! |---|---|---|---|---|---|---|
-//! | 20,000 / 33,766 | first sync | 5.3 | 158 | 18 | 151 | |
+//! | 20,000 / 33,766 | first sync | 5.3 | 158 | 18 | 126 | |
 //! | 20,000 / 33,766 | quiet sync right after | 1.4 | 42 | 4.8 | 105 | |
 //! | 20,000 / 33,766 | later quiet sync | 1.2 | 35 | 4.1 | 105 | |
 //! | 20,000 / 33,766 | floor of reading both | 0.3 | 8.6 | 1 | 42 | |
-//! | 100,000 / 168,889 | first sync | 28.2 | 167 | 21 | 316 | |
+//! | 20,000 / 33,766 | sync after a kill half way through the first | | 0.8 × the first sync | | 142 | |
+//! | 20,000 / 33,766 | requests that both took beyond one whole run | 1 of 2,213 | | | | one batch |
+//! | 100,000 / 168,889 | first sync | 28.2 | 167 | 21 | 241 | |
 //! | 100,000 / 168,889 | later quiet sync | 7.5 | 44 | 5.6 | 170 | |
 //! | 100,000 / 168,889 | floor of reading both | 1.3 | 7.9 | 1 | 46 | |
 //! | 100,000 / 168,889 | `show` of the first run | 0.4 | 2.3: 1.1 × | 0.3 | 54 | 1.3 × |
@@ -32,11 +34,12 @@
 //! until the account changes, so that a second reading costs it little: a group of 20,000 people takes
 //! 0.15 s of its time, and 0.01 s from then on.
 //!
-//! Two measurements differ by up to a sixth. The database has 658 bytes a membership with the history of
-//! the runs, and about 175 without it. Of a first sync's processor time SQLite takes 40 %, half of it for
+//! Two measurements differ by up to a sixth. The peak of a first sync was measured again at 20,000 and
+//! 100,000 members since its history is written as it goes (151 and 316 MB before), and not at 1,000,000.
+//! The database has 655 bytes a membership with the history of the runs, and about 175 without it. Of a first sync's processor time SQLite takes 40 %, half of it for
 //! the two transactions of each request, writing to emfluence 15 %, and reading GreenRope 13 %; of a
 //! quiet sync's GreenRope's XML takes 40 %, emfluence's JSON 19 %, keeping the rows 16 %, and the plan
-//! 8 %. A first sync keeps every item that was done until its end, which is most of its memory.
+//! 8 %.
 
 #![expect(
     clippy::print_stdout,

@@ -41,6 +41,8 @@ fn help_names_every_command() {
                    about them
       retry        Sends the failed items of a job again now, in a run of the job
       accept       Accepts blocked or refused items: they stay listed, and need nobody until they change
+      links        Lists the pairs of groups of a job, how each came about, and the groups that wait for
+                   a person
       link         Settles by hand that a source group and a target group belong together
       unlink       Forgets which target group belongs to a source group, and what the job brought into
                    it

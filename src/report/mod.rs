@@ -1,5 +1,5 @@
-//! Results for people and for programs: plans, runs, history, status and failures, each as text and
-//! as JSON.
+//! Results for people and for programs: plans, runs, history, status, failures and links, each as
+//! text and as JSON.
 //!
 //! Everything is written to an [`std::io::Write`] while it is walked, so that a plan for a million
 //! people needs no second copy in memory. Text carries colours, which the caller strips where they
@@ -10,6 +10,7 @@ mod failures;
 mod history;
 mod inventory;
 mod json;
+mod links;
 mod paint;
 mod plan_html;
 mod plan_json;
@@ -30,6 +31,7 @@ pub use failures::{remedy, write_accepted_text, write_failures_json, write_failu
 pub use history::{write_history_json, write_history_text};
 pub use inventory::{describe_inventory, inventory_json};
 pub use json::{FORMAT_VERSION, summary_from_json, summary_json, write_document};
+pub use links::{LinkRow, LinkState, Links, write_links_json, write_links_text};
 pub use plan_html::write_plan_html;
 pub use plan_json::write_plan_json;
 pub use plan_text::write_plan_text;

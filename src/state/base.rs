@@ -1,6 +1,6 @@
 //! Loading what the last confirmed run of a job left behind.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
@@ -109,6 +109,32 @@ impl Store {
                  WHERE jobs.source_account = ?1 OR jobs.target_account = ?1)",
             )?;
             Ok(select.query_row([account], |row| row.get(0))?)
+        })
+    }
+
+    /// Counts the memberships of a job by the target group's id: those that the job brought, and all
+    /// that its last run knew.
+    pub fn memberships_by_group(
+        &self,
+        job: &str,
+    ) -> Result<BTreeMap<String, (u64, u64)>, StateError> {
+        self.read(|connection| {
+            let job = jobs::id_of(connection, job)?;
+            let mut texts = Texts::new(connection);
+            let mut select = connection.prepare_cached(
+                "SELECT group_id, sum(brought), count(*) FROM memberships WHERE job = ?1
+                 GROUP BY group_id /* walks: all memberships of the job are counted */",
+            )?;
+            let tally = |row: &rusqlite::Row<'_>, column| {
+                Ok::<_, Fault>(optional_count(row, column)?.unwrap_or(0))
+            };
+            let mut rows = select.query([job])?;
+            let mut counts = BTreeMap::new();
+            while let Some(row) = rows.next()? {
+                let group = texts.of(row.get(0)?)?.to_owned();
+                counts.insert(group, (tally(row, 1)?, tally(row, 2)?));
+            }
+            Ok(counts)
         })
     }
 

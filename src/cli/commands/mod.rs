@@ -11,6 +11,7 @@ pub(super) mod failures;
 pub(super) mod history;
 pub(super) mod init;
 pub(super) mod link;
+pub(super) mod links;
 pub(super) mod man;
 pub(super) mod pause;
 pub(super) mod plan;

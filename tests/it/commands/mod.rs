@@ -4,6 +4,7 @@ mod accounts;
 mod backup;
 pub(crate) mod bed;
 mod config;
+mod groups;
 mod guards;
 mod hostile;
 mod kill;

@@ -14,7 +14,7 @@ use super::error::CommandError;
 use super::interrupt::Interrupt;
 use super::output::tell;
 use super::progress::progress;
-use crate::config::settled::JobConfig;
+use crate::config::settled::{JobConfig, ProviderConfig};
 use crate::config::{self, Config};
 use crate::run::{RunError, Runner, RunnerOptions};
 use crate::state::Store;
@@ -113,21 +113,37 @@ impl Context {
 
 /// Finds a job, or names the nearest one.
 pub(super) fn find_job<'a>(config: &'a Config, name: &str) -> Result<&'a JobConfig, CommandError> {
-    if let Some(job) = config.jobs.get(name) {
-        return Ok(job);
-    }
-    let distance = |known: &String| strsim::damerau_levenshtein(known, name);
-    let nearest = config
-        .jobs
-        .keys()
-        .map(|known| (distance(known), known))
-        .filter(|(far, known)| far * 2 <= known.len().max(2))
-        .min();
-    Err(RunError::UnknownJob {
-        name: name.to_owned(),
-        hint: nearest.map(|(_, known)| known.clone()),
-    }
-    .into())
+    config.jobs.get(name).ok_or_else(|| {
+        let hint = nearest(config.jobs.keys(), name);
+        RunError::UnknownJob {
+            name: name.to_owned(),
+            hint: hint.cloned(),
+        }
+        .into()
+    })
+}
+
+/// Finds a provider, or names the nearest one.
+pub(super) fn find_provider<'a>(
+    config: &'a Config,
+    name: &str,
+) -> Result<&'a ProviderConfig, CommandError> {
+    config.providers.get(name).ok_or_else(|| {
+        let hint = nearest(config.providers.keys(), name)
+            .map(|known| format!("; did you mean \"{known}\"?"))
+            .unwrap_or_default();
+        let known: Vec<&str> = config.providers.keys().map(String::as_str).collect();
+        CommandError::usage(format!(
+            "there is no provider \"{name}\" in the config{hint}"
+        ))
+        .hint(format!("the config names {}", known.join(", ")))
+    })
+}
+
+fn nearest<'a>(known: impl Iterator<Item = &'a String>, name: &str) -> Option<&'a String> {
+    let distances = known.map(|known| (strsim::damerau_levenshtein(known, name), known));
+    let near = distances.filter(|(far, known)| far * 2 <= known.len().max(2));
+    near.min().map(|(_, known)| known)
 }
 
 /// Returns the default path of the config.

@@ -53,7 +53,7 @@ Exit codes:
   2  wrong before the first request: usage, config, unknown job, foreign state file
   3  refused by a guard, the plan has moved or is used up, or the question was answered no:
      nothing was written
-  4  finished, but items failed or are blocked and need a person
+  4  finished, but items failed or are blocked and need a person, or not all could be read
   5  another run of the job, or a use of the account, is active; restore: any use of the database
  10  plan --detailed-exitcode: changes are pending";
 
@@ -100,6 +100,7 @@ enum Command {
     Failures(command::failures::FailuresArgs),
     Retry(command::retry::RetryArgs),
     Accept(command::accept::AcceptArgs),
+    Groups(command::groups::GroupsArgs),
     Links(command::links::LinksArgs),
     Link(command::link::LinkArgs),
     Unlink(command::link::UnlinkArgs),
@@ -191,6 +192,7 @@ impl Command {
             Command::Failures(args) => command::failures::cmd_failures(context, &args),
             Command::Accept(args) => command::accept::cmd_accept(context, &args),
             Command::Retry(args) => command::retry::cmd_retry(context, &args).await,
+            Command::Groups(args) => command::groups::cmd_groups(context, &args).await,
             Command::Links(args) => command::links::cmd_links(context, &args),
             Command::Link(args) => command::link::cmd_link(context, &args).await,
             Command::Unlink(args) => command::link::cmd_unlink(context, &args),

@@ -41,6 +41,7 @@ fn help_names_every_command() {
                    about them
       retry        Sends the failed items of a job again now, in a run of the job
       accept       Accepts blocked or refused items: they stay listed, and need nobody until they change
+      groups       Lists the groups of an account with their ids, and the jobs that link them
       links        Lists the pairs of groups of a job, how each came about, and the groups that wait for
                    a person
       link         Settles by hand that a source group and a target group belong together
@@ -95,7 +96,7 @@ fn help_names_every_command() {
       2  wrong before the first request: usage, config, unknown job, foreign state file
       3  refused by a guard, the plan has moved or is used up, or the question was answered no:
          nothing was written
-      4  finished, but items failed or are blocked and need a person
+      4  finished, but items failed or are blocked and need a person, or not all could be read
       5  another run of the job, or a use of the account, is active; restore: any use of the database
      10  plan --detailed-exitcode: changes are pending
     ");

@@ -38,6 +38,16 @@ pub enum GroupStatus {
     Archived,
 }
 
+impl GroupStatus {
+    /// Returns the canonical word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            GroupStatus::Active => "active",
+            GroupStatus::Archived => "archived",
+        }
+    }
+}
+
 /// Who can see a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Visibility {
@@ -188,14 +198,7 @@ impl Group {
             schema.to_canonical(ObjectKind::Group, &row.wire, &CustomFields::default());
         canonical.insert("id".into(), Value::from(row.id.as_str()));
         canonical.insert("kind".into(), Value::from(row.kind.as_str()));
-        canonical.insert(
-            "status".into(),
-            Value::from(if row.status == GroupStatus::Archived {
-                "archived"
-            } else {
-                "active"
-            }),
-        );
+        canonical.insert("status".into(), Value::from(row.status.as_str()));
         if let Some(count) = row.member_count {
             canonical.insert(
                 "member_count".into(),

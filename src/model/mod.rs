@@ -38,6 +38,7 @@ pub use schema::{
     CustomField, CustomFields, FieldSpec, FieldType, ObjectKind, ProviderKind, Schema, Unlisted,
     Writable,
 };
+pub(crate) use snapshot::id_order;
 pub use snapshot::{
     Existence, Listing, ListingRow, Member, MemberRow, MemberSink, MemberStatus, MembershipState,
     SinkError, Snapshot, SnapshotBuilder, Stage, Unreadable,

@@ -1,5 +1,5 @@
-//! Results for people and for programs: plans, runs, history, status, failures and links, each as
-//! text and as JSON.
+//! Results for people and for programs: plans, runs, history, status, failures, groups and links, each
+//! as text and as JSON.
 //!
 //! Everything is written to an [`std::io::Write`] while it is walked, so that a plan for a million
 //! people needs no second copy in memory. Text carries colours, which the caller strips where they
@@ -7,6 +7,7 @@
 //! reads a clock: `now` is an argument.
 
 mod failures;
+mod groups;
 mod history;
 mod inventory;
 mod json;
@@ -28,6 +29,7 @@ mod view;
 mod words;
 
 pub use failures::{remedy, write_accepted_text, write_failures_json, write_failures_text};
+pub use groups::{write_groups_json, write_groups_text};
 pub use history::{write_history_json, write_history_text};
 pub use inventory::{describe_inventory, inventory_json};
 pub use json::{FORMAT_VERSION, summary_from_json, summary_json, write_document};

@@ -169,7 +169,9 @@ async fn find_group(
         [] => Err(CommandError::usage(format!(
             "\"{provider}\" shows no group with the id or the name {words:?}"
         ))
-        .hint("to see what the login sees: rosterd check --online")),
+        .hint(format!(
+            "to see what the login sees: rosterd groups {provider}"
+        ))),
         several => {
             let ids: Vec<&str> = several.iter().map(|(id, _)| id.as_str()).collect();
             Err(CommandError::usage(format!(

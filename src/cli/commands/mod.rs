@@ -8,6 +8,7 @@ pub(super) mod completions;
 pub(super) mod demo;
 pub(super) mod emulate;
 pub(super) mod failures;
+pub(super) mod groups;
 pub(super) mod history;
 pub(super) mod init;
 pub(super) mod link;

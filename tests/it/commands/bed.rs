@@ -1,6 +1,7 @@
 //! A place to run the program in: a directory, an emulator on a loopback socket, and an environment
 //! that holds nothing else.
 
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -136,6 +137,33 @@ impl Bed {
         bed
     }
 
+    /// A bed over any world with an account `campaigns` as well: the config names its lists by that
+    /// name, and its users as `staff`.
+    pub(crate) fn with_campaigns(world: World) -> Bed {
+        let bed = Bed::over(world);
+        let mut config = bed.config("");
+        for (name, groups) in [("campaigns", "lists"), ("staff", "user-groups")] {
+            write!(
+                config,
+                r#"
+[providers.{name}]
+kind = "activecampaign"
+base_url = "http://{}/activecampaign"
+api_key = {{ env = "CAMPAIGNS_KEY" }}
+groups = "{groups}"
+
+[providers.{name}.http]
+requests_per_minute = 60000
+max_retries = 0
+"#,
+                bed.address
+            )
+            .unwrap();
+        }
+        bed.write("rosterd.toml", &config);
+        bed
+    }
+
     /// Writes the config: both accounts, the job, and more lines of the job.
     pub(crate) fn configure(&self, job: &str) {
         self.write("rosterd.toml", &self.config(job));
@@ -217,6 +245,10 @@ mode = "managed"
 
     fn surround(&self, command: &mut Command) {
         let [password, token] = self.secrets();
+        let key = self.emulator.with_world(|world| {
+            let campaigns = world.find_account("campaigns");
+            campaigns.map(|account| account.credentials().token)
+        });
         command
             .env_clear()
             .current_dir(self.directory.path())
@@ -229,6 +261,7 @@ mode = "managed"
                 ("TZ", "UTC"),
             ])
             .envs([("CRM_PASSWORD", password), ("MAIL_TOKEN", token)])
+            .envs(key.map(|key| ("CAMPAIGNS_KEY", key)))
             .stdin(Stdio::null());
     }
 

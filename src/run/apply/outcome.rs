@@ -113,7 +113,10 @@ impl Applying<'_> {
                 let changes = edit.map(|edit| changed(&edit.before, &set(&edit.set)));
                 return Ok(changes.unwrap_or_default());
             }
-            ("create_members" | "set_opt_out", _, Some(person)) if self.is_new(item) => {
+            // Of several requests that create one person the first one has the values.
+            ("create_members" | "set_opt_out", _, Some(person))
+                if self.is_new(item) && !self.tally.has_created(person) =>
+            {
                 let fields = self.as_named_now(self.confirming().fields_of(person)?);
                 let mut changes = changed(&Record::new(), &fields);
                 changes.retain(|_, change| change.after.is_some());

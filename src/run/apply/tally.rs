@@ -76,6 +76,11 @@ pub(in crate::run) struct Tally {
 }
 
 impl Tally {
+    /// Tells whether somebody counts as created by this run.
+    pub(super) fn has_created(&self, person: PersonIx) -> bool {
+        self.counted.contains(&person)
+    }
+
     /// Takes note that a group was created twice.
     pub(super) fn twin(&mut self, group: String, message: String) {
         self.warnings.push(message.clone());

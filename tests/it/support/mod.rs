@@ -345,6 +345,8 @@ impl Bench {
         for item in self.store.run_items(&report.run) {
             let item = item.unwrap();
             if item.outcome == "done" {
+                let has_none = matches!(item.op.as_str(), "add_memberships" | "set_opt_out");
+                assert!(!has_none || item.fields.is_empty(), "{item:?}");
                 *told.entry(item.op).or_default() += 1;
             }
         }

@@ -117,6 +117,8 @@ impl MemberSink for Counted {
 
     fn refused_at(&mut self, _member_id: &str, _seconds: i64) {}
 
+    fn everybody(&mut self, _certificate: Certificate) {}
+
     fn member(&mut self, row: MemberRow) -> Result<(), SinkError> {
         self.rows += 1;
         drop(row);

@@ -19,7 +19,7 @@
 //! | remember | [`state`] | links, bases, journal, runs, and whole copies of them; the only module that knows SQL |
 //! | carry out | [`run`] | one run end to end, in rooms that use only those before them: accounts, read, settle, prepare, apply, record; the only module that sees everything |
 //! | repeat | [`daemon`], [`schedule`] | cron lines in time zones, several jobs, signals |
-//! | show | [`report`], [`cli`] | text and JSON of plans, runs, failures, groups and links; one file per command |
+//! | show | [`report`], [`cli`] | text and JSON of plans, runs, failures, groups and links, and the files of an export; one file per command |
 //! | rehearse | [`emulator`], [`demo`] | stand-ins for the providers, stricter than the services; shares no code with the adapters |
 //!
 //! `spool` finds the directory in which what is too long for memory goes.

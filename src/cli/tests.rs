@@ -49,6 +49,7 @@ fn help_names_every_command() {
                    it
       pause        Keeps a job from running on its schedule and from `sync --all`
       resume       Lets a paused job run on its schedule again
+      export       Copies an account into files: its groups, its people, and who is in which group
       backup       Copies the state database into a file, also while the service or a run uses it
       restore      Puts a copy of the state database back, while neither the service nor a run is active
       emulate      Serves an emulated emfluence, GreenRope and ActiveCampaign with made-up people, for

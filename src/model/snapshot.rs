@@ -40,6 +40,18 @@ pub enum MembershipState {
     OptedOut,
 }
 
+impl MemberStatus {
+    /// Returns the canonical word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            MemberStatus::Active => "active",
+            MemberStatus::Held => "held",
+            MemberStatus::Bounced => "bounced",
+            MemberStatus::OptedOut => "opted_out",
+        }
+    }
+}
+
 impl MembershipState {
     /// Returns the word used in reports and in the database.
     pub fn as_str(self) -> &'static str {
@@ -401,6 +413,10 @@ pub trait MemberSink: Send {
 
     /// Says that an address was asked for and does not exist there.
     fn absent(&mut self, address: &str);
+
+    /// Says how the people of the account were read, in a group or not, where all of them were
+    /// asked for.
+    fn everybody(&mut self, certificate: Certificate);
 }
 
 /// The rows of a listing as they come.
@@ -427,6 +443,9 @@ pub struct SnapshotBuilder<'a> {
     open: Option<(String, Rows)>,
     listings: BTreeMap<String, (Rows, Certificate)>,
     account_state: Option<Certificate>,
+    everybody: Option<Certificate>,
+    /// Whether a listing that comes again adds to what came before.
+    adds: bool,
     existence: Existence,
     field_use: BTreeMap<String, (u64, String)>,
     shown_custom: Option<BTreeSet<CompactString>>,
@@ -448,11 +467,34 @@ impl<'a> SnapshotBuilder<'a> {
             open: None,
             listings: BTreeMap::new(),
             account_state: None,
+            everybody: None,
+            adds: false,
             existence: Existence::Unknown,
             field_use: BTreeMap::new(),
             shown_custom: None,
             unreadable: BTreeMap::new(),
         }
+    }
+
+    /// Has each listing that comes again from now on add to what came before, so that whoever was
+    /// passed over between two pages is met in one of the readings.
+    pub fn add_to_listings(&mut self) {
+        self.adds = true;
+    }
+
+    /// Returns the groups whose listing came in several pages that are counted by offset, where
+    /// somebody may have been passed over although every count fits.
+    pub fn listings_by_offset(&self) -> Vec<String> {
+        let listings = self.listings.iter();
+        listings
+            .filter(|(_, (_, certificate))| certificate.by_offset)
+            .map(|(group, _)| group.clone())
+            .collect()
+    }
+
+    /// Returns the evidence that these are all people of the account, where all were asked for.
+    pub fn evidence_of_everybody(&self) -> Option<&Certificate> {
+        self.everybody.as_ref()
     }
 
     /// Returns the groups whose listing does not certify as complete, so that each can be read once
@@ -643,8 +685,14 @@ impl MemberSink for SnapshotBuilder<'_> {
     }
 
     fn begin_listing(&mut self, group: &str) {
-        self.listings.remove(group);
-        self.open = Some((group.to_owned(), Rows::default()));
+        let rows = if self.adds {
+            let known = self.listings.get_mut(group);
+            known.map(|(rows, _)| std::mem::take(rows))
+        } else {
+            self.listings.remove(group);
+            None
+        };
+        self.open = Some((group.to_owned(), rows.unwrap_or_default()));
     }
 
     fn listed(&mut self, member_id: &str, state: MembershipState) {
@@ -673,8 +721,21 @@ impl MemberSink for SnapshotBuilder<'_> {
     }
 
     fn end_listing(&mut self, certificate: Certificate) {
-        if let Some((group, rows)) = self.open.take() {
-            self.listings.insert(group, (rows, certificate));
+        let Some((group, rows)) = self.open.take() else {
+            return;
+        };
+        match self.listings.get_mut(&group) {
+            // What was counted belongs to the first reading; the second one may add a doubt.
+            Some((known, first)) => {
+                *known = rows;
+                first.pages += certificate.pages;
+                first.opt_outs_complete &= certificate.opt_outs_complete;
+                first.problems.extend(certificate.contradictions());
+                first.left_out.extend(certificate.left_out);
+            }
+            None => {
+                self.listings.insert(group, (rows, certificate));
+            }
         }
     }
 
@@ -684,6 +745,10 @@ impl MemberSink for SnapshotBuilder<'_> {
 
     fn whole_account(&mut self) {
         self.existence = Existence::Whole;
+    }
+
+    fn everybody(&mut self, certificate: Certificate) {
+        self.everybody = Some(certificate);
     }
 
     fn absent(&mut self, address: &str) {
@@ -804,5 +869,41 @@ mod tests {
             let listing = snapshot.listing("g").unwrap().seen();
             assert!(listing.state_of(0).is_some());
         }
+    }
+
+    #[test]
+    fn a_listing_that_is_read_once_more_adds_to_the_first_one() {
+        let (mut names, mut stage) = (Names::new(), Nowhere);
+        let mut builder = SnapshotBuilder::new("mail", "", &mut names, &mut stage);
+        let by_offset = |total| Certificate {
+            total: Some(total),
+            distinct: 2,
+            by_offset: true,
+            opt_outs_complete: true,
+            ..Certificate::default()
+        };
+        builder.begin_listing("g");
+        builder.listed("1", MembershipState::Active);
+        builder.listed("2", MembershipState::OptedOut);
+        builder.end_listing(by_offset(2));
+        assert_eq!(builder.listings_by_offset(), ["g"]);
+        builder.add_to_listings();
+        builder.begin_listing("g");
+        builder.listed("2", MembershipState::Active);
+        builder.listed("3", MembershipState::Active);
+        builder.end_listing(by_offset(3));
+        let snapshot = builder.finish(
+            Vec::new(),
+            &Certificate::of_the_end(),
+            &mut TotalMeanings::all(),
+            &OwnRemovals::default(),
+        );
+        let listing = snapshot.listing("g").unwrap();
+        let states: Vec<MembershipState> =
+            listing.seen().rows.iter().map(|row| row.state).collect();
+        let (active, opted_out) = (MembershipState::Active, MembershipState::OptedOut);
+        assert_eq!(states, [active, opted_out, active]);
+        // The second reading was told of three and met two.
+        assert_eq!(listing.why_incomplete().len(), 1);
     }
 }

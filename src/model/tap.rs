@@ -60,4 +60,8 @@ where
     fn absent(&mut self, address: &str) {
         self.sink.absent(address);
     }
+
+    fn everybody(&mut self, certificate: Certificate) {
+        self.sink.everybody(certificate);
+    }
 }

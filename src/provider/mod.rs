@@ -35,6 +35,7 @@
 //! | ActiveCampaign | group of a user, which neither version tells | the user is named, and counts as one who may be in any group; where it is told of nobody, no group is whole | nobody concludes that this user is missing anywhere, nor moves them |
 //! | ActiveCampaign | users, user groups by version 1 (guessed ids) | none | additions at a source, nothing at a target |
 //! | any | pages that are counted by offset (emfluence's members beyond 1,000, ActiveCampaign's users beyond one page) | as above; one may leave and another join between two pages, so that somebody is in neither | who is missing is looked for once more in a second reading before a removal, and no contact of such a record goes to another one |
+//! | any | everybody of the account, for a copy of it | emfluence: `totalRecords`, with all members of static groups among them; GreenRope: the closing tag and the answer's own total, with everybody of the groups who can be mailed among them; ActiveCampaign: as for contacts and users above | the copy says that it is not whole |
 //! | any | a group of which a text can't be read, or that can't be looked at | it is listed, so that it is not missing | its fields are neither compared nor written; by its link it stays in scope, and beside one that may be it none is created |
 //! | any | one record that can't be read | it is left out and named by its id | nothing is concluded from its absence |
 //! | any | one record without an id, or something else in its place | it is left out, and the listing says that it is not whole | as for a listing that is not whole |
@@ -188,7 +189,7 @@ pub enum Told {
 }
 
 /// Why members are read.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Role<'a> {
     /// To learn who is in the groups, with their profiles.
     Source,
@@ -201,6 +202,16 @@ pub enum Role<'a> {
     /// To see whether what was written is there: listings only, neither account-wide states nor
     /// profiles.
     Check,
+    /// To keep all of it: who is in the groups, and everybody of the account with their profiles,
+    /// whether in a group or not.
+    Everything,
+}
+
+impl Role<'_> {
+    /// Tells whether people count who are in none of the groups.
+    fn is_account_wide(&self) -> bool {
+        matches!(self, Role::Target { .. } | Role::Everything)
+    }
 }
 
 /// What jobs may do at an account that they write to.
@@ -275,8 +286,8 @@ pub trait Source: Send + Sync {
     /// Reads members into a sink: for each group of the ask exactly one listing, opened and closed.
     ///
     /// A listing that fails is closed with a certificate that names the problem; only what makes
-    /// the whole account unreadable is an error. `Source` and `Target` asks also close the
-    /// account-wide state.
+    /// the whole account unreadable is an error. All but `Check` asks also close the account-wide
+    /// state, and an `Everything` ask says how everybody was read.
     fn members<'a>(
         &'a self,
         ask: &'a MemberAsk<'a>,

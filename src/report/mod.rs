@@ -1,11 +1,12 @@
 //! Results for people and for programs: plans, runs, history, status, failures, groups and links, each
-//! as text and as JSON.
+//! as text and as JSON, and the files of an export.
 //!
 //! Everything is written to an [`std::io::Write`] while it is walked, so that a plan for a million
 //! people needs no second copy in memory. Text carries colours, which the caller strips where they
 //! are not wanted; every colour comes with a symbol or a word that says the same. Nothing here
 //! reads a clock: `now` is an argument.
 
+mod export;
 mod failures;
 mod groups;
 mod history;
@@ -28,6 +29,10 @@ mod tests;
 mod view;
 mod words;
 
+pub use export::{
+    Export, ExportTable, FileNote, Manifest, TableNote, is_manifest, write_export_text,
+    write_manifest,
+};
 pub use failures::{remedy, write_accepted_text, write_failures_json, write_failures_text};
 pub use groups::{write_groups_json, write_groups_text};
 pub use history::{write_history_json, write_history_text};

@@ -49,7 +49,7 @@ pub use accounts::{
 pub use apply::{Approved, ItemFailure};
 pub use error::{RunError, state_exit_code};
 pub use prepare::{Cost, Planned};
-pub use read::{AccountGroups, LinkedBy, Prediction};
+pub use read::{AccountGroups, Everything, LinkedBy, Prediction};
 pub use record::{Outcome, RunReport};
 
 use crate::config::settled::JobConfig;

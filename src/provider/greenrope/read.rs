@@ -419,8 +419,11 @@ impl GreenRope {
                 });
             }
         }
-        if matches!(ask.role, Role::Target { .. }) {
-            self.read_whole_account(&mut tally, sink).await?;
+        if ask.role.is_account_wide() {
+            let everybody = self.read_whole_account(&mut tally, sink).await?;
+            if matches!(ask.role, Role::Everything) {
+                sink.everybody(everybody);
+            }
         }
         if !check {
             for id in &tally.unreadable {
@@ -820,12 +823,13 @@ impl GreenRope {
     }
 
     /// Reads everybody of the account, so that an address that is not among them is known not to
-    /// exist.
+    /// exist. Returns the evidence that they are all.
     async fn read_whole_account(
         &self,
         tally: &mut Tally,
         sink: &mut dyn MemberSink,
-    ) -> Result<(), ReadError> {
+    ) -> Result<Certificate, ReadError> {
+        let mut certificate = Certificate::of_the_end();
         let answer = match self.contacts(ContactFilter::All).await {
             Ok(answer) => answer,
             Err(error) if is_fatal(&error) => return Err(error.into()),
@@ -835,10 +839,16 @@ impl GreenRope {
                     account = self.account.name(),
                     error, "The whole account could not be read."
                 );
-                return Ok(());
+                certificate.problems.push(format!(
+                    "the contacts of the account could not be read: {error}"
+                ));
+                return Ok(certificate);
             }
         };
         let count = answer.count;
+        note(&mut certificate, "the contacts of the account", count);
+        certificate.distinct = count.contacts;
+        certificate.total = count.total;
         let read = answer.take(&mut |contact| {
             let met = tally.expected.mark(&contact.id);
             let mut row = tally.row(contact);
@@ -850,6 +860,11 @@ impl GreenRope {
         })?;
         let sound = !count.disagrees() && count.without_id == 0;
         let missing = tally.expected.len() - tally.expected.marked();
+        if missing > 0 {
+            certificate.problems.push(format!(
+                "{missing} members of groups are not among the contacts of the account"
+            ));
+        }
         let complete = read.is_ok() && sound && missing == 0;
         if complete && !self.shared_access {
             sink.whole_account();
@@ -861,7 +876,8 @@ impl GreenRope {
                 "The listing of the whole account is not whole."
             );
         }
-        Ok(())
+        certificate.problems.extend(read.err());
+        Ok(certificate)
     }
 }
 

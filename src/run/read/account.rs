@@ -1,12 +1,22 @@
-//! Reads an account for its own sake, and not as one side of a job: its groups.
+//! Reads an account for its own sake, and not as one side of a job: its groups, or everything.
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use super::groups::GroupsToWrite;
-use crate::model::{Group, GroupRow, ProviderKind, TotalMeanings, id_order, without_addresses};
-use crate::provider;
+use super::members::read_members;
+use crate::model::{
+    Certificate, CustomFields, Group, GroupRow, Names, OwnRemovals, ProviderKind, Reading,
+    Snapshot, SnapshotBuilder, TotalMeanings, Unlisted, Unreadable, id_order, without_addresses,
+};
+use crate::provider::{self, MemberAsk, Role};
 use crate::run::accounts::{Handle, Runner, unless_stopped};
-use crate::run::error::RunError;
+use crate::run::error::{RunError, staging_error};
+use crate::state::Staging;
+
+/// So many people of whom something could not be read are named one by one.
+const MOST_NAMED: usize = 100;
 
 /// The groups of an account, as its login shows them.
 #[derive(Clone, Debug)]
@@ -34,10 +44,48 @@ pub struct LinkedBy {
     pub partner: String,
 }
 
-/// The groups of an account as they were decoded and as they are meant, with the reasons why there may
-/// be others.
+/// Everything that an account shows: what an export holds.
+///
+/// Profiles are on disk and all the rest is in few bytes, so that memory does not grow with what is
+/// known of people.
+pub struct Everything {
+    /// The configured name of the provider.
+    pub provider: String,
+    /// Its kind.
+    pub kind: ProviderKind,
+    /// When reading began.
+    pub begun: Timestamp,
+    /// When reading ended.
+    pub ended: Timestamp,
+    /// The definitions of custom fields.
+    pub custom: CustomFields,
+    /// Groups, people and who is in which group. What rosterd itself did is not set apart: it is
+    /// what the account shows.
+    pub snapshot: Snapshot,
+    /// The texts behind the snapshot's ids and addresses.
+    pub names: Names,
+    /// The profiles, under the provider's own names.
+    pub profiles: Staging,
+    /// Requests that it took.
+    pub requests: u64,
+    /// Why there may be other groups.
+    pub group_doubts: Vec<String>,
+    /// Why there may be other people, or more to know of those who are there.
+    pub member_doubts: Vec<String>,
+}
+
+impl Everything {
+    /// Tells whether it is certain who refuses all mail of the account.
+    pub fn knows_refusals(&self) -> bool {
+        self.snapshot.account_state.complete().is_some()
+    }
+}
+
+/// The groups of an account as they were decoded and as they are meant, with their evidence and the
+/// reasons why there may be others.
 struct Listed {
     groups: Vec<(GroupRow, Group)>,
+    certificate: Certificate,
     doubts: Vec<String>,
 }
 
@@ -60,6 +108,90 @@ impl Runner {
             groups: listed.groups.into_iter().map(|(_, group)| group).collect(),
             doubts: listed.doubts,
             links: self.links_at(name)?,
+        })
+    }
+
+    /// Reads everything that an account shows, for a copy of it.
+    pub async fn read_everything(&self, name: &str) -> Result<Everything, RunError> {
+        let _held = self.hold_to_read(&[&name.to_owned()]).await?;
+        let handle = self.handle(name)?;
+        let reading = self.everything(&handle);
+        let everything = unless_stopped(&self.inner.options.stop, reading).await?;
+        self.inner.options.progress.finish(name);
+        Ok(everything)
+    }
+
+    async fn everything(&self, handle: &Handle) -> Result<Everything, RunError> {
+        let name = handle.name.as_str();
+        let progress = &self.inner.options.progress;
+        let begun = self.now();
+        let before = handle.account.statistics().requests();
+        progress.stage(name, "Logging in");
+        let adapter = &handle.adapter;
+        adapter.open().await.map_err(handle.read_error())?;
+        // What an interrupted run has begun is in the copy once it is done.
+        self.wait_for_earlier(handle).await?;
+        let custom = adapter.custom_fields().await;
+        let custom = custom.map_err(handle.read_error())?;
+
+        progress.stage(name, "Reading groups");
+        let listed = self.groups_of(handle, &|_, _| true).await?;
+        let (rows, groups): (Vec<_>, Vec<_>) = listed.groups.into_iter().unzip();
+
+        progress.stage(name, "Reading members");
+        let schema = provider::schema(adapter.kind());
+        let plain = schema.members.iter().filter(|field| field.readable);
+        let plain = plain.map(|field| field.wire.to_owned());
+        let plain = plain.filter(|wire| wire != "custom.*");
+        let labelled = custom.fields.iter();
+        let labelled = labelled.map(|field| format!("custom.{}", field.system_name));
+        let fields: Vec<String> = plain.chain(labelled).collect();
+        let mut meanings = self.store().meanings(&self.account_hash(name))?;
+        let (mut names, mut profiles) = (Names::new(), Staging::new().map_err(staging_error)?);
+        let mut builder = SnapshotBuilder::new(name, "", &mut names, &mut profiles);
+        let ask = MemberAsk {
+            groups: &rows,
+            fields: &fields,
+            role: Role::Everything,
+        };
+        read_members(handle, &ask, &mut builder, &meanings).await?;
+        let by_offset = builder.listings_by_offset();
+        if !by_offset.is_empty() {
+            progress.stage(name, "Reading long groups once more");
+            let long = rows.iter().filter(|row| by_offset.contains(&row.id));
+            let long: Vec<GroupRow> = long.cloned().collect();
+            builder.add_to_listings();
+            let ask = MemberAsk {
+                groups: &long,
+                fields: &[],
+                role: Role::Check,
+            };
+            let read = adapter.members(&ask, &mut builder).await;
+            read.map_err(handle.read_error())?;
+        }
+        let everybody = builder.evidence_of_everybody().cloned().unwrap_or_default();
+        let everybody = everybody.certify((), &mut TotalMeanings::all());
+        let own = OwnRemovals::default();
+        let snapshot = builder.finish(groups, &listed.certificate, &mut meanings, &own);
+        let mut member_doubts = self.hidden_at(handle);
+        member_doubts.extend(doubts_of_members(&snapshot, &names, &everybody));
+        // By labels every value comes along, whatever the definitions say.
+        if !custom.is_whole() && schema.unlisted != Unlisted::ByLabel {
+            let words = "the login may not read every definition of a custom field, so that values of custom fields are missing";
+            member_doubts.push(words.to_owned());
+        }
+        Ok(Everything {
+            provider: name.to_owned(),
+            kind: adapter.kind(),
+            begun,
+            ended: self.now(),
+            custom,
+            snapshot,
+            names,
+            profiles,
+            requests: handle.account.statistics().requests() - before,
+            group_doubts: listed.doubts,
+            member_doubts,
         })
     }
 
@@ -91,7 +223,11 @@ impl Runner {
             .map(|row| (row.clone(), Group::from_row(row, schema)))
             .collect();
         groups.sort_by(|(left, _), (right, _)| id_order(&left.id).cmp(&id_order(&right.id)));
-        Ok(Listed { groups, doubts })
+        Ok(Listed {
+            groups,
+            certificate,
+            doubts,
+        })
     }
 
     /// Says what keeps a login from seeing all of its account.
@@ -131,6 +267,33 @@ impl Runner {
         }
         Ok(links)
     }
+}
+
+/// Says why there may be other people than these, or more to know of them.
+fn doubts_of_members(snapshot: &Snapshot, names: &Names, everybody: &Reading<()>) -> Vec<String> {
+    let mut doubts = without_names(everybody.why_incomplete());
+    for why in without_names(snapshot.account_state.why_incomplete()) {
+        if !doubts.contains(&why) {
+            doubts.push(why);
+        }
+    }
+    let unread = |what: &str, id: &str| format!("member {id}: {what}");
+    let odd = snapshot.unreadable.iter().map(|(id, what)| match what {
+        Unreadable::Profile => unread("the profile holds what can't be read", id),
+        Unreadable::Value(why) | Unreadable::Standing(why) => unread(&without_addresses(why), id),
+    });
+    let bare = snapshot.members.iter().filter_map(|member| {
+        let id = names.text(member.id);
+        let is_bare = member.hash.is_none() && !snapshot.is_unreadable(id);
+        is_bare.then(|| unread("the profile was not shown", id))
+    });
+    let mut people = odd.chain(bare);
+    doubts.extend(people.by_ref().take(MOST_NAMED));
+    match people.count() {
+        0 => {}
+        more => doubts.push(format!("{more} more profiles could not be read")),
+    }
+    doubts
 }
 
 /// The provider's words name nobody in what is shown.

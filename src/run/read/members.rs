@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio::time::Instant;
 
 use crate::model::{MemberRow, SnapshotBuilder, Tap, TotalMeanings};
-use crate::provider::{MemberAsk, ReadError, Role};
+use crate::provider::{MemberAsk, ReadError};
 use crate::run::accounts::Handle;
 use crate::run::error::RunError;
 
@@ -58,15 +58,10 @@ pub(super) async fn read_members(
             Err(error) => return Err(handle.read_error()(error)),
         }
     }
-    let role = match ask.role {
-        Role::Source => Role::Source,
-        Role::Target { wanted } => Role::Target { wanted },
-        Role::Check => Role::Check,
-    };
     let again = MemberAsk {
         groups: &rows,
         fields: ask.fields,
-        role,
+        role: ask.role,
     };
     ask_members(handle, &again, builder, &mut began).await?;
     Ok(began)

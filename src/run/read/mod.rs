@@ -3,7 +3,7 @@
 //! [`Runner::begin_reading`](super::Runner) logs in and reads the source, and the target follows,
 //! group by group and person by person, or is remembered from an earlier run. What is looked at
 //! again later, to find out what stands, is read by the same adapters. An account that is read for its
-//! own sake is no side of a job, and comes by `account`.
+//! own sake, to be listed or copied, is no side of a job, and comes by `account`.
 
 mod account;
 mod again;
@@ -19,7 +19,7 @@ mod sides;
 mod source;
 mod target;
 
-pub use account::{AccountGroups, LinkedBy};
+pub use account::{AccountGroups, Everything, LinkedBy};
 pub use predict::Prediction;
 
 pub(super) use again::{

@@ -2,7 +2,7 @@
 
 use super::sides::Sides;
 use crate::config::settled::JobConfig;
-use crate::model::{MemberStatus, ObjectKind, Record, RowHash, Value};
+use crate::model::{ObjectKind, Record, RowHash, Value};
 use crate::plan::base::{Base, FieldBases};
 use crate::plan::{People, PersonIx};
 use crate::run::error::{RunError, staging_error};
@@ -79,13 +79,7 @@ pub(in crate::run) fn canonical_of(
     };
     merged.remove("email");
     merged.extend(shown.map(|text| ("email".into(), Value::from(sides.names.text(text)))));
-    let status = match row.source_status {
-        MemberStatus::Active => "active",
-        MemberStatus::Held => "held",
-        MemberStatus::Bounced => "bounced",
-        MemberStatus::OptedOut => "opted_out",
-    };
-    merged.insert("status".into(), Value::from(status));
+    merged.insert("status".into(), Value::from(row.source_status.as_str()));
     Ok(merged)
 }
 

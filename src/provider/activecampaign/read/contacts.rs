@@ -42,11 +42,18 @@ struct Taking<'a> {
     unseen: BTreeSet<String>,
     seen: Vec<u64>,
     absent: Vec<u64>,
+    /// Why the people of the account may not be all.
+    doubt: Option<String>,
 }
 
 impl Taking<'_> {
     fn is_target(&self) -> bool {
         matches!(self.role, Role::Target { .. })
+    }
+
+    /// Tells whether people count who are on none of the lists.
+    fn takes_everybody(&self) -> bool {
+        self.role.is_account_wide()
     }
 
     fn absent(&mut self, address: &str) {
@@ -100,7 +107,7 @@ impl ActiveCampaign {
         let fields = self.profile_fields(ask).await?;
         let unseen = match &ask.role {
             Role::Target { wanted } => wanted.iter().cloned().collect(),
-            Role::Source | Role::Check => BTreeSet::new(),
+            Role::Source | Role::Check | Role::Everything => BTreeSet::new(),
         };
         let mut listings = Listings::begin(ask.groups);
         let mut taking = Taking {
@@ -110,11 +117,14 @@ impl ActiveCampaign {
             unseen,
             seen: Vec::new(),
             absent: Vec::new(),
+            doubt: None,
         };
+        let everything = matches!(ask.role, Role::Everything);
         let mut whole = false;
         match self.what_comes_along(&fields).await {
             Ok(shown) if shown.memberships => {
-                if shown.values_apart || shown.values_missing || !is_cheaper_by_list(ask, &shown) {
+                let by_account = everything || shown.values_apart || shown.values_missing;
+                if by_account || !is_cheaper_by_list(ask, &shown) {
                     whole = self
                         .read_account(shown, &fields, &mut listings, &mut taking)
                         .await?;
@@ -129,6 +139,9 @@ impl ActiveCampaign {
                     .await?;
             }
             Err(error) => {
+                taking.doubt = Some(format!(
+                    "the contacts of the account could not be read: {error}"
+                ));
                 self.survive(error).await?;
                 self.list_by_v1(&fields, true, &mut listings, &mut taking)
                     .await?;
@@ -140,8 +153,16 @@ impl ActiveCampaign {
             absent,
             sink,
             role,
+            doubt,
             ..
         } = taking;
+        if everything {
+            sink.everybody(Certificate {
+                ended: whole,
+                problems: doubt.into_iter().collect(),
+                ..Certificate::default()
+            });
+        }
         if matches!(role, Role::Target { .. }) {
             self.note_known(seen, absent, whole);
         }
@@ -239,7 +260,7 @@ impl ActiveCampaign {
         listings: &mut Listings,
         taking: &mut Taking<'_>,
     ) -> Result<bool, ReadError> {
-        let is_target = taking.is_target();
+        let everybody = taking.takes_everybody();
         let profile = !fields.is_empty() && !shown.values_apart && !shown.values_missing;
         // Counted first, so that whoever joins meanwhile makes more rows and never fewer.
         for listed in listings.each() {
@@ -255,7 +276,7 @@ impl ActiveCampaign {
                 &mut |contact| {
                     bare += u64::from(contact.memberships.is_none());
                     // People on none of the lists matter only where it is asked who exists.
-                    if listings.take(&contact) || is_target {
+                    if listings.take(&contact) || everybody {
                         taking.take(contact, profile)
                     } else {
                         Ok(())
@@ -264,6 +285,7 @@ impl ActiveCampaign {
             )
             .await?;
         let mut whole = scanned.ended && scanned.doubt().is_none();
+        taking.doubt = scanned.doubt().cloned();
         for listed in listings.each() {
             listed.certificate.pages += scanned.pages;
             scanned.tell(listed);
@@ -295,12 +317,12 @@ impl ActiveCampaign {
         listings: &mut Listings,
         taking: &mut Taking<'_>,
     ) -> Result<bool, ReadError> {
-        let wanted: BTreeSet<u64> = if taking.is_target() {
+        let wanted: BTreeSet<u64> = if taking.takes_everybody() {
             BTreeSet::new()
         } else {
             listings.each().flat_map(|listed| listed.ids()).collect()
         };
-        let is_target = taking.is_target();
+        let everybody = taking.takes_everybody();
         let scanned = self
             .scan(
                 Scope::Account,
@@ -308,7 +330,7 @@ impl ActiveCampaign {
                 fields,
                 None,
                 &mut |contact| {
-                    if is_target || wanted.contains(&contact.id) {
+                    if everybody || wanted.contains(&contact.id) {
                         taking.take(contact, true)
                     } else {
                         Ok(())
@@ -319,6 +341,7 @@ impl ActiveCampaign {
         for listed in listings.each() {
             scanned.tell(listed);
         }
+        taking.doubt = taking.doubt.take().or(scanned.doubt().cloned());
         Ok(scanned.doubt().is_none())
     }
 
@@ -429,7 +452,7 @@ impl ActiveCampaign {
         self.list_by_v1(shown_by_v1, true, listings, taking).await?;
         let listed: BTreeSet<u64> = listings.each().flat_map(|listed| listed.ids()).collect();
         let mut met: BTreeSet<u64> = BTreeSet::new();
-        let is_target = taking.is_target();
+        let everybody = taking.takes_everybody();
         let include = Include::of(false, shown.values_apart);
         let scanned = self
             .scan(Scope::Account, include, fields, None, &mut |contact| {
@@ -437,7 +460,7 @@ impl ActiveCampaign {
                 if known {
                     met.insert(contact.id);
                 }
-                if known || is_target {
+                if known || everybody {
                     taking.take(contact, !fields.is_empty() && !by_v1)
                 } else {
                     Ok(())
@@ -453,6 +476,7 @@ impl ActiveCampaign {
                 ));
             }
         }
+        taking.doubt = scanned.doubt().cloned();
         Ok(scanned.doubt().is_none())
     }
 
@@ -644,7 +668,7 @@ fn is_cheaper_by_list(ask: &MemberAsk<'_>, shown: &Shown) -> bool {
     let listing: u64 = ask.groups.iter().map(pages).sum();
     let questions = match &ask.role {
         Role::Target { wanted } => wanted.len() as u64,
-        Role::Source | Role::Check => 0,
+        Role::Source | Role::Check | Role::Everything => 0,
     };
     listing + questions < total / PAGE_ROWS + 1
 }

@@ -213,6 +213,16 @@ impl ActiveCampaign {
             listings.by_offset();
         }
         let whole = evidence == Evidence::Whole;
+        if matches!(ask.role, Role::Everything) {
+            sink.everybody(Certificate {
+                ended: whole,
+                problems: match &evidence {
+                    Evidence::Whole | Evidence::None => Vec::new(),
+                    Evidence::Against(why) => vec![why.clone()],
+                },
+                ..Certificate::default()
+            });
+        }
         match evidence {
             Evidence::Whole => listings.ended(),
             // Who is seen is there; nobody is missing for not being seen.
@@ -248,7 +258,7 @@ impl ActiveCampaign {
                     true
                 }
             };
-            if listed || is_target {
+            if listed || ask.role.is_account_wide() {
                 let wire = profile.then(|| {
                     user.profile
                         .iter()

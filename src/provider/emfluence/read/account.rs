@@ -100,7 +100,7 @@ impl Emfluence {
             sink,
             unseen,
             listed,
-            is_target: matches!(role, Role::Target { .. }),
+            everybody: role.is_account_wide(),
             profiles: !fields.is_empty(),
             unknown: 0,
         };
@@ -125,7 +125,8 @@ impl Emfluence {
         };
         // At least one request for each of the two scans, and one for each address.
         let other_way = by_group + 2 + intake.unseen.len() as u64;
-        if account.is_whole() && account.walk.pages_left() <= other_way {
+        let everything = matches!(role, Role::Everything);
+        if account.is_whole() && (everything || account.walk.pages_left() <= other_way) {
             while account.next.is_some() {
                 self.scan_page(&mut account, fields, &mut |contact| intake.take(contact))
                     .await?;
@@ -137,8 +138,14 @@ impl Emfluence {
                     .scan(Scan::Account, fields, &mut |contact| intake.take(contact))
                     .await?;
             }
-            close_whole(account, intake.unknown, listings, intake.sink);
-            return Ok(());
+            if account.is_whole() || !everything {
+                close_whole(account, intake.unknown, listings, intake.sink, everything);
+                return Ok(());
+            }
+        }
+        if everything {
+            // What the other way brings is kept; nothing shows that it is all.
+            intake.sink.everybody(account.certificate.clone());
         }
         self.read_by_group(listings, fields, &mut intake).await?;
         self.read_account_state(fields, account.total(), &mut intake)
@@ -210,9 +217,9 @@ impl Emfluence {
         everybody: Option<u64>,
         intake: &mut Intake<'_>,
     ) -> Result<(), ReadError> {
-        // A target needs the profiles of all whom it knows; a source has read those of its members.
+        // Where everybody counts, so do their profiles; a source has read those of its members.
         let nothing = ProfileFields::default();
-        let fields = if intake.is_target { fields } else { &nothing };
+        let fields = if intake.everybody { fields } else { &nothing };
         let mut state = Certificate {
             total: Some(0),
             opt_outs_complete: true,
@@ -435,7 +442,8 @@ struct Intake<'a> {
     unseen: Unseen<'a>,
     /// The contacts of all listings, in ascending order.
     listed: Vec<i64>,
-    is_target: bool,
+    /// Whether people count who are in none of the groups.
+    everybody: bool,
     /// Whether profiles are asked for; an empty one would replace what is known.
     profiles: bool,
     /// Rows that do not say what holds for the contact in the account.
@@ -449,7 +457,7 @@ impl Intake<'_> {
         }
         // The loss report counts the profiles of a source, so those of people in no group stay out.
         let profile =
-            self.profiles && (self.is_target || self.listed.binary_search(&contact.id).is_ok());
+            self.profiles && (self.everybody || self.listed.binary_search(&contact.id).is_ok());
         hand_over(contact, profile, &mut self.unseen, self.sink)
     }
 
@@ -478,7 +486,7 @@ impl Intake<'_> {
                 *shown = Some(true);
             }
         }
-        let profile = self.profiles && self.is_target;
+        let profile = self.profiles && self.everybody;
         hand_over(contact, profile, &mut self.unseen, self.sink)
     }
 }
@@ -516,8 +524,15 @@ pub(super) fn hand_over(
 }
 
 /// Closes a scan of the whole account: what it says of the account and against the listings.
-fn close_whole(account: Scanned, unknown: u64, listings: &mut [Listed], sink: &mut dyn MemberSink) {
+fn close_whole(
+    account: Scanned,
+    unknown: u64,
+    listings: &mut [Listed],
+    sink: &mut dyn MemberSink,
+    everything: bool,
+) {
     let mut sees_all = account.is_whole();
+    let mut hidden = false;
     for listing in listings.iter_mut().filter(|listing| !listing.dynamic) {
         let missing = listing
             .ids
@@ -526,12 +541,22 @@ fn close_whole(account: Scanned, unknown: u64, listings: &mut [Listed], sink: &m
             .count();
         // A group that counts more than is listed shows that the token's user sees only a part of
         // the account.
-        sees_all &= missing == 0
-            && !matches!(listing.certificate.group_total, CountRule::AtMostRows(count) if count > listing.certificate.distinct);
+        let counts_more = matches!(listing.certificate.group_total, CountRule::AtMostRows(count) if count > listing.certificate.distinct);
+        sees_all &= missing == 0 && !counts_more;
+        // A listing that failed does not show that anybody is hidden.
+        hidden |= missing > 0 || (counts_more && listing.certificate.problems.is_empty());
         if missing > 0 {
             listing
                 .problem(format!("{missing} members of group {} are not among the contacts of the account that were read", listing.group));
         }
+    }
+    if everything {
+        let mut everybody = account.certificate.clone();
+        if hidden {
+            let partly = "groups have more members than the token's user can see in the account";
+            everybody.problems.push(partly.to_owned());
+        }
+        sink.everybody(everybody);
     }
     let mut state = account.certificate;
     if unknown > 0 {

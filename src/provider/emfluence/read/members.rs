@@ -95,7 +95,7 @@ impl Emfluence {
         }
         let mut unseen: Unseen<'_> = match &ask.role {
             Role::Target { wanted } => wanted.iter().map(String::as_str).collect(),
-            Role::Source | Role::Check => Unseen::new(),
+            Role::Source | Role::Check | Role::Everything => Unseen::new(),
         };
         let mut listings: Vec<Listed> = ask
             .groups

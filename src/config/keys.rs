@@ -403,7 +403,7 @@ const GUARDS: &[Key] = &[
     key(
         "max_opt_outs",
         Limit,
-        "Opt-outs written; not judged until a run of the job has come to its end.",
+        "Opt-outs written; not judged in a first run, nor in the rest of one that was interrupted early.",
     )
     .or("\"10%\""),
     key(

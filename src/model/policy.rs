@@ -104,7 +104,7 @@ pub struct Guards {
     pub max_member_creations: Limit,
     /// People and groups changed.
     pub max_updates: Limit,
-    /// Opt-outs written; not judged until a run of the job has come to its end.
+    /// Opt-outs written; not judged in a first run, nor in the rest of one that was interrupted early.
     pub max_opt_outs: Limit,
     /// A share is judged only when at least so many items would be affected.
     pub floor: u64,

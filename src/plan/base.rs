@@ -212,8 +212,8 @@ pub struct Base {
     pub measure: Option<Measure>,
     /// Whether the last run that set the measure was one of a mirror.
     pub mirrored: bool,
-    /// Whether no run of the job has come to its end yet: what is remembered is what a first run left
-    /// behind that was interrupted.
+    /// Whether no run of the job has worked through its plan yet: what is remembered is what a first run
+    /// left behind that was interrupted.
     pub first_run_is_open: bool,
     /// Items that the provider refused and whose next attempt is not due, by item key.
     pub resting: HashMap<String, Resting>,
@@ -226,11 +226,6 @@ impl Base {
     /// same.
     pub fn is_empty(&self) -> bool {
         self.groups.is_empty() && self.memberships.is_empty()
-    }
-
-    /// Tells whether the job's first run is still to be made or finished.
-    pub fn is_of_first_run(&self) -> bool {
-        self.is_empty() || self.first_run_is_open
     }
 
     /// Finds the pair of a source group.

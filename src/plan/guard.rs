@@ -149,8 +149,10 @@ pub(super) fn judge(judged: &Judged<'_>) -> Verdict {
         (most(judged, updates), &|| items(judged, updates)),
         "updates",
     );
-    // What an interrupted first run left behind is no measure for what is left of it.
-    if !inputs.base.is_of_first_run() && !inputs.policy.opt_outs_confirmed {
+    // What an interrupted first run left behind is no measure for what is left of it, as long as that is
+    // the larger part: opt-outs come before additions, and a job that never comes to its end is judged.
+    let is_barely_begun = inputs.base.first_run_is_open && plan.summary.memberships_added >= active;
+    if !inputs.base.is_empty() && !is_barely_begun && !inputs.policy.opt_outs_confirmed {
         let opts_out = |edit: &Edit| matches!(edit, Edit::SetOptOut { .. });
         limit(
             "max_opt_outs",

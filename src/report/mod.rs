@@ -45,7 +45,7 @@ pub use plan_text::write_plan_text;
 pub use run_json::{JobResult, write_run_json, write_runs_json};
 pub use run_text::write_run_text;
 pub use seal::is_sealed;
-pub use show::{ItemFilter, write_show_json, write_show_text};
+pub use show::{ItemFilter, operations, write_show_json, write_show_text};
 pub use status::{
     JobRow, JobState, write_schedule_json, write_schedule_text, write_status_json,
     write_status_text,

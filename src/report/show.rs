@@ -160,26 +160,17 @@ impl Line {
     fn words(&self, items: &Alike) -> String {
         let done = self.outcome == "done";
         let number = grouped(items.count);
-        match WORDS.get(self.place) {
+        let known = done || self.outcome == "failed";
+        match WORDS.get(self.place).filter(|_| known) {
             Some((_, Told::Group, words, _)) if done && items.count == 1 => (*words).to_owned(),
             Some((_, _, words, _)) if done => format!("{number} {words}"),
-            Some((_, Told::Group, _, not)) if items.count == 1 => {
-                self.with_outcome((*not).to_owned())
-            }
-            Some((.., not)) => self.with_outcome(format!("{number} {not}")),
+            Some((_, Told::Group, _, not)) if items.count == 1 => (*not).to_owned(),
+            Some((.., not)) => format!("{number} {not}"),
             None => format!(
                 "{number} {} {}",
                 harmless(&self.op),
                 harmless(&self.outcome)
             ),
-        }
-    }
-
-    fn with_outcome(&self, words: String) -> String {
-        if self.outcome == "failed" {
-            words
-        } else {
-            format!("{words} ({})", harmless(&self.outcome))
         }
     }
 }
@@ -193,13 +184,14 @@ enum Told {
 
 /// The operations in the order in which they are told, with the words for those that are done and for
 /// those that are not.
-const WORDS: [(&str, Told, &str, &str); 14] = [
+const WORDS: [(&str, Told, &str, &str); 15] = [
     (
         "create_field",
         Told::Group,
         "custom field created",
         "custom field not created",
     ),
+    ("list_group", Told::Group, "group read", "group left alone"),
     (
         "create_group",
         Told::Group,
@@ -254,6 +246,11 @@ const WORDS: [(&str, Told, &str, &str); 14] = [
     ("add_memberships", Told::People, "joined", "not joined"),
     ("remove_memberships", Told::People, "removed", "not removed"),
 ];
+
+/// Returns the operations whose items a run may have, as the plan format names them.
+pub fn operations() -> [&'static str; 15] {
+    WORDS.map(|(op, ..)| op)
+}
 
 /// How many people are named in one line.
 const NAMED: usize = 3;

@@ -775,13 +775,8 @@ fn a_run_is_shown_by_group_with_counts_that_add_up() {
         let items = items.iter().cloned();
         written(|out| write_show_text(out, &run, items, filter, false, &TimeZone::UTC))
     };
-    insta::assert_snapshot!(shown(&ItemFilter::default()), @r#"
-    Run 20260301T060000Z-abc123 of crm-to-mail: partial
-      started   2026-03-01 06:00:00 UTC (manual)
-      finished  2026-03-01 06:01:05 UTC, after 1 min 5 s
-      exit code 0
-      done      5 memberships added
-
+    let body = |text: String| text.split_once("added\n\n").unwrap().1.to_owned();
+    insta::assert_snapshot!(body(shown(&ItemFilter::default())), @r#"
     The account
       + 1 opted out: zoe@example.org
       + 1 created: ana@example.org
@@ -801,13 +796,7 @@ fn a_run_is_shown_by_group_with_counts_that_add_up() {
         outcome: Some("failed".to_owned()),
         ..ItemFilter::default()
     };
-    insta::assert_snapshot!(shown(&failed), @r#"
-    Run 20260301T060000Z-abc123 of crm-to-mail: partial
-      started   2026-03-01 06:00:00 UTC (manual)
-      finished  2026-03-01 06:01:05 UTC, after 1 min 5 s
-      exit code 0
-      done      5 memberships added
-
+    insta::assert_snapshot!(body(shown(&failed)), @r#"
     "Donors"
       x 1 not joined
           bo@example.org: No, thanks.\u{1b}[2J

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use super::change::Change;
 use super::convert::stamp;
 use super::error::{Fault, StateError};
-use super::keys::Texts;
+use super::keys::{Key, Texts};
 use super::ledger::PersonKey;
 use super::{Store, jobs, keys, ledger};
 use crate::model::{Forgotten, ObjectKind};
@@ -25,6 +25,7 @@ impl Store {
     pub fn forget_person(&self, address: &str, now: Timestamp) -> Result<usize, StateError> {
         let touched = self.write(|connection| {
             let linked = linked_ids(connection, address)?;
+            let others = other_addresses(connection, address)?;
             let (mut touched, ids) = ledger::forget(connection, address, linked, &stamp(now))?;
             for (account, id) in &ids {
                 touched += connection.execute(
@@ -47,10 +48,22 @@ impl Store {
                  /* walks: somebody is forgotten once */",
                 "DELETE FROM member_links WHERE address = ?1 /* walks: somebody is forgotten once */",
                 "DELETE FROM former_links WHERE address = ?1 /* walks: somebody is forgotten once */",
-                "DELETE FROM run_values WHERE item IN (SELECT id FROM run_items WHERE member = ?1)",
-                "UPDATE run_items SET member = NULL, message = NULL WHERE member = ?1",
             ] {
                 touched += connection.execute(sql, [key])?;
+            }
+            touched += empty_lines(connection, key)?;
+            let moves = keys::find(connection, "change_address")?;
+            for other in others {
+                match other {
+                    Other::Former(key) => touched += empty_lines(connection, Some(key))?,
+                    // Somebody else may be meant by it, but for the line that names both.
+                    Other::Later(key) => {
+                        touched += connection.execute(
+                            "DELETE FROM run_values WHERE item IN (SELECT id FROM run_items WHERE member = ?1 AND op = ?2)",
+                            (key, moves),
+                        )?;
+                    }
+                }
             }
             for text in ids.iter().map(|(_, id)| id.as_str()).chain([address]) {
                 keys::sweep(connection, Some(text))?;
@@ -105,6 +118,48 @@ fn linked_ids(connection: &Connection, address: &str) -> Result<BTreeSet<(String
         found.insert((row.get(0)?, texts.of(row.get(1)?)?.to_owned()));
     }
     Ok(found)
+}
+
+/// Another address of somebody, of earlier or of later than the one that is asked about.
+enum Other {
+    Former(Key),
+    Later(Key),
+}
+
+/// Returns what other addresses the links of a person have had.
+fn other_addresses(connection: &Connection, address: &str) -> Result<Vec<Other>, Fault> {
+    let key = keys::find(connection, address)?;
+    let of = |sql: &str, other: fn(Key) -> Other| -> Result<Vec<Other>, Fault> {
+        let mut select = connection.prepare(sql)?;
+        let found = select.query_map([key], |row| row.get(0).map(other))?;
+        Ok(found.collect::<rusqlite::Result<_>>()?)
+    };
+    let mut others = of(
+        "SELECT DISTINCT former.address FROM member_links AS link JOIN former_links AS former
+             ON former.job = link.job AND former.source = link.source AND former.target = link.target
+         WHERE link.address = ?1 AND former.address <> ?1 /* walks: somebody is forgotten once */",
+        Other::Former,
+    )?;
+    others.extend(of(
+        "SELECT DISTINCT link.address FROM former_links AS former JOIN member_links AS link
+             ON link.job = former.job AND link.source = former.source
+         WHERE former.address = ?1 AND link.target = former.target AND link.address <> ?1 /* walks: somebody is forgotten once */",
+        Other::Later,
+    )?);
+    Ok(others)
+}
+
+/// Empties the lines of the history that name somebody by this address.
+fn empty_lines(connection: &Connection, address: Option<Key>) -> Result<usize, Fault> {
+    let values = connection.execute(
+        "DELETE FROM run_values WHERE item IN (SELECT id FROM run_items WHERE member = ?1)",
+        [address],
+    )?;
+    let lines = connection.execute(
+        "UPDATE run_items SET member = NULL, message = NULL WHERE member = ?1",
+        [address],
+    )?;
+    Ok(values + lines)
 }
 
 /// Leaves out of a change what would store a forgotten person again; nothing where that is all.
@@ -218,8 +273,8 @@ pub(super) fn without_forgotten<'a>(
 mod tests {
     use super::super::tests::{at, count_rows, link_member, membership, place};
     use super::super::{
-        AudienceKey, FailureNote, JournalEntry, JournalItem, JournalOutcome, RunItem, RunStart,
-        Store,
+        AudienceKey, FailureNote, FieldChange, FieldChanges, JournalEntry, JournalItem,
+        JournalOutcome, RunItem, RunStart, Store,
     };
     use super::*;
 
@@ -236,6 +291,11 @@ mod tests {
             origin: "listing".into(),
         };
         let link = link_member("job", "s1", "t1", ana);
+        let value = FieldChange {
+            before: Some("ana-whose-phone".into()),
+            after: None,
+        };
+        let values = FieldChanges::from([("phone".into(), value)]);
         store
             .record(&[
                 link.clone(),
@@ -258,6 +318,7 @@ mod tests {
                 "r",
                 &[RunItem {
                     member: Some(ana.into()),
+                    fields: values.clone(),
                     ..RunItem::default()
                 }],
             )
@@ -304,6 +365,15 @@ mod tests {
         );
         assert!(store.unsettled("job").unwrap().is_empty());
         store.record(&[link, bar]).unwrap();
+        // What is still done for somebody forgotten is a line without a name.
+        let line = RunItem {
+            member: Some(ana.into()),
+            fields: values,
+            ..RunItem::default()
+        };
+        store.add_run_items("r", &[line]).unwrap();
+        assert_eq!(count_rows(&store, "run_items"), 2);
+        assert_eq!(count_rows(&store, "run_values"), 0);
         assert_eq!(
             (
                 count_rows(&store, "member_links"),
@@ -316,12 +386,11 @@ mod tests {
         drop(store);
         for entry in std::fs::read_dir(path.parent().unwrap()).unwrap() {
             let bytes = std::fs::read(entry.unwrap().path()).unwrap();
-            assert!(
-                !bytes
-                    .windows(ana.len())
-                    .any(|window| window == ana.as_bytes()),
-                "the address is still in a file"
-            );
+            for text in [ana, "ana-whose-phone"] {
+                let mut windows = bytes.windows(text.len());
+                let is_there = windows.any(|window| window == text.as_bytes());
+                assert!(!is_there, "{text} is still in a file");
+            }
         }
     }
 }

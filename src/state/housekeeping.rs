@@ -117,6 +117,7 @@ mod tests {
                 outcome: Outcome::Done,
                 exit_code: 0,
                 wrote: false,
+                completed: false,
                 summary: serde_json::Value::Null,
                 error: None,
                 measure: None,

@@ -11,9 +11,9 @@ use rusqlite::{Connection, OptionalExtension};
 use super::change::{self, Change};
 use super::convert::{from_json, json, stamp, time};
 use super::error::{Fault, StateError};
-use super::runs::{self, FieldChange, RunItem};
+use super::runs::{self, RunItem};
 use super::{Store, jobs};
-use crate::model::{Record, Value};
+use crate::model::Record;
 
 /// The number of a journal entry, never used twice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -43,48 +43,6 @@ pub struct JournalItem {
     /// commas: whoever is found there afterwards is taken to have come by this request, and not by
     /// somebody else's in the minutes between.
     pub absent_from: Option<String>,
-}
-
-impl JournalItem {
-    /// Puts the item into lines of the history, one for each thing that it does; `name_of` gives a
-    /// target group's name, where it is known.
-    pub fn lines(&self, outcome: &str, name_of: &dyn Fn(&str) -> Option<String>) -> Vec<RunItem> {
-        let op = self.key.split(' ').next().unwrap_or_default();
-        let groups = self.group.iter().flat_map(|groups| groups.split(','));
-        let names = groups.filter(|group| !group.is_empty()).map(|id| {
-            let name = name_of(id);
-            Some(name.unwrap_or_else(|| id.to_owned()))
-        });
-        let lines: Vec<(&str, Option<String>)> = match op {
-            // The groups of a creation are those that had the name before.
-            "create_group" => vec![(op, self.detail.clone())],
-            "create_members" => {
-                let creation = self.member_id.is_none().then_some((op, None));
-                let joined = names.map(|name| ("add_memberships", name));
-                creation.into_iter().chain(joined).collect()
-            }
-            _ if self.group.is_some() => names.map(|name| (op, name)).collect(),
-            _ => vec![(op, None)],
-        };
-        let lines = lines.into_iter().enumerate().map(|(at, (op, group))| {
-            let fields = self.fields.iter().filter(|_| at == 0);
-            let change = |value: &Value| FieldChange {
-                before: None,
-                after: Some(value.clone()).filter(|value| !value.is_empty()),
-            };
-            RunItem {
-                op: op.to_owned(),
-                group,
-                member: self.member.clone(),
-                outcome: outcome.to_owned(),
-                fields: fields
-                    .map(|(name, value)| (name.clone(), change(value)))
-                    .collect(),
-                ..RunItem::default()
-            }
-        });
-        lines.collect()
-    }
 }
 
 /// A write that is about to be sent.
@@ -127,11 +85,6 @@ pub enum JournalOutcome {
 }
 
 impl JournalOutcome {
-    /// Tells whether it is done and proved.
-    pub fn is_done(&self) -> bool {
-        matches!(self, JournalOutcome::Confirmed { .. })
-    }
-
     /// Tells whether nothing is left to find out.
     pub fn is_final(&self) -> bool {
         matches!(
@@ -357,10 +310,7 @@ impl Store {
                 )?
                 .execute((id.0, stamp(now)))?;
             change::apply(connection, changes)?;
-            // Nothing follows a run that has left the history.
-            if !lines.is_empty() && runs::is_known(connection, &run)? {
-                runs::insert_items(connection, &run, lines)?;
-            }
+            runs::insert_items(connection, &run, lines)?;
             self.watcher.reach(JournalMoment::OutcomeWritten);
             Ok(())
         };

@@ -10,7 +10,7 @@ use super::change::{self, Change};
 use super::convert::{count, from_json, json, optional_count, optional_time, stamp, time};
 use super::error::{Fault, StateError};
 use super::keys::{Keys, Texts};
-use super::{Store, jobs, keys};
+use super::{Store, jobs, keys, ledger};
 use crate::model::Value;
 use crate::plan::base::{FieldBase, FieldBases, Measure};
 
@@ -107,6 +107,8 @@ pub struct RunEnd {
     pub exit_code: u8,
     /// Whether it changed anything at the target.
     pub wrote: bool,
+    /// Whether it worked through its plan, though items failed or a right was missing for some.
+    pub completed: bool,
     /// The counts, as they are printed.
     pub summary: serde_json::Value,
     /// Why it could not go on.
@@ -149,7 +151,7 @@ pub struct RunRecord {
 /// What a run did to one item, or why it did nothing.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct RunItem {
-    /// Where it stands among the items of its run; 0 for what follows all that were taken down before.
+    /// Where it stands among the items of its run.
     pub seq: u64,
     /// The kind of the operation.
     pub op: String,
@@ -247,11 +249,10 @@ impl Store {
                     end.measure.map(|measure| count(measure.memberships)),
                     end.approved.as_ref().map(json),
                 ))?;
-            // A plan without operations reads nothing, so that its end says nothing of the job.
-            if matches!(end.outcome, Outcome::Done | Outcome::Partial) {
+            if end.completed {
                 connection
-                    .prepare_cached("UPDATE jobs SET completed = 1 WHERE completed = 0 AND name = (SELECT job FROM runs WHERE id = ?1 AND cause <> ?2)")?
-                    .execute((id, EMPTY_PLAN))?;
+                    .prepare_cached("UPDATE jobs SET completed = 1 WHERE completed = 0 AND name = (SELECT job FROM runs WHERE id = ?1)")?
+                    .execute([id])?;
             }
             if end.wrote {
                 connection
@@ -478,13 +479,6 @@ pub(super) fn prune(connection: &Connection, before: &str) -> Result<usize, Faul
     Ok(deleted)
 }
 
-/// Tells whether a run is in the history.
-pub(super) fn is_known(connection: &Connection, run: &str) -> Result<bool, Fault> {
-    Ok(connection
-        .prepare_cached("SELECT 1 FROM runs WHERE id = ?1")?
-        .exists([run])?)
-}
-
 /// Takes down what a run did, item by item.
 pub(super) fn insert_items(
     connection: &Connection,
@@ -496,10 +490,7 @@ pub(super) fn insert_items(
     }
     let mut keys = Keys::new(connection);
     let run = keys.key(run)?;
-    // What is found out of a run after its end follows what it has taken down itself.
-    let mut last: i64 = connection
-        .prepare_cached("SELECT coalesce(max(seq), 0) FROM run_items WHERE run = ?1")?
-        .query_row([run], |row| row.get(0))?;
+    let forgotten = ledger::forgotten(connection)?;
     let mut insert = connection.prepare_cached(
         "INSERT INTO run_items (run, seq, op, group_id, member, outcome, reason, message)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -507,13 +498,24 @@ pub(super) fn insert_items(
     let mut insert_values =
         connection.prepare_cached("INSERT INTO run_values (item, fields) VALUES (?1, ?2)")?;
     for item in items {
-        last = match count(item.seq) {
-            0 => last + 1,
-            seq => seq,
+        // What is done for somebody who was forgotten is counted, and names nobody.
+        let names_nobody = item
+            .member
+            .as_deref()
+            .is_some_and(|it| forgotten.contains(it));
+        let item = if names_nobody {
+            &RunItem {
+                member: None,
+                message: None,
+                fields: FieldChanges::new(),
+                ..item.clone()
+            }
+        } else {
+            item
         };
         let id = insert.insert((
             run,
-            last,
+            count(item.seq),
             keys.key(&item.op)?,
             keys.optional(item.group.as_deref())?,
             keys.optional(item.member.as_deref())?,

@@ -6,31 +6,16 @@ use crate::cli::exit::ExitCode;
 use crate::cli::format::{Format, FormatArg};
 use crate::cli::output::print;
 use crate::model::normalise_address;
-use crate::report::{ItemFilter, write_show_json, write_show_text};
-use crate::state::{JournalOutcome, RunItem, RunRecord, StateError, Store};
-
-/// The words of the plan format.
-const OPERATIONS: [&str; 12] = [
-    "create_group",
-    "adopt_group",
-    "update_group",
-    "rename_group",
-    "archive_group",
-    "delete_group",
-    "set_opt_out",
-    "create_members",
-    "update_member",
-    "change_address",
-    "add_memberships",
-    "remove_memberships",
-];
+use crate::report::{ItemFilter, operations, write_show_json, write_show_text};
+use crate::state::{JournalOutcome, RunItem, RunRecord, StateError, Store, UnsettledItem};
 
 const OUTCOMES: [&str; 3] = ["done", "failed", "open"];
 
 /// Shows what one run did by group, or with `-v` item by item with the fields before and after.
 ///
-/// A run that is under way, or was killed, shows what is known to be done so far; what it had sent and
-/// nobody knows the outcome of yet is `open`, until the job's next run finds out.
+/// A run that is under way, or was killed, shows what was known to be done and refused by then; what it
+/// had sent and nobody knows the outcome of is `open`, until the job's next run finds out. What that one
+/// finds done is remembered, and is no item of either run.
 #[derive(clap::Args, Debug)]
 pub(crate) struct ShowArgs {
     /// The run's id, or the beginning of it, as `rosterd history` shows it.
@@ -42,7 +27,7 @@ pub(crate) struct ShowArgs {
     #[arg(long, value_name = "EMAIL")]
     person: Option<String>,
     /// Only what one kind of operation did.
-    #[arg(long, value_name = "OPERATION", value_parser = OPERATIONS)]
+    #[arg(long, value_name = "OPERATION", value_parser = operations())]
     op: Option<String>,
     /// Only what ended like this.
     #[arg(long, value_parser = OUTCOMES)]
@@ -110,18 +95,45 @@ fn normalised(address: &str) -> String {
 /// What a run had sent and nobody knows the outcome of yet.
 fn open_items(store: &Store, run: &RunRecord) -> Result<Vec<RunItem>, StateError> {
     let entries = store.unsettled(&run.job)?.into_iter();
-    let entries: Vec<_> = entries.filter(|entry| entry.run == run.id).collect();
-    if entries.is_empty() {
-        return Ok(Vec::new());
-    }
+    let sent = entries.filter(|entry| entry.run == run.id);
+    let items = sent.flat_map(|entry| entry.items).filter(|item| {
+        let outcome = item.outcome.as_ref();
+        !outcome.is_some_and(JournalOutcome::is_final)
+    });
     let links = store.links(&run.job)?;
     let name_of = |id: &str| {
         let link = links.iter().find(|link| link.target == id);
-        link.map(|link| link.name.clone())
+        link.map_or_else(|| id.to_owned(), |link| link.name.clone())
     };
-    let items = entries.iter().flat_map(|entry| &entry.items);
-    let open = items.filter(|item| !item.outcome.as_ref().is_some_and(JournalOutcome::is_final));
-    Ok(open
-        .flat_map(|item| item.item.lines("open", &name_of))
-        .collect())
+    let mut lines = Vec::new();
+    for UnsettledItem { item, .. } in items {
+        let op = item.key.split(' ').next().unwrap_or_default();
+        let groups: Vec<String> = match op {
+            // The groups of such an item are those that had the name before.
+            "create_group" => item.detail.into_iter().collect(),
+            _ => item
+                .group
+                .iter()
+                .flat_map(|ids| ids.split(','))
+                .map(name_of)
+                .collect(),
+        };
+        // Whoever is created in groups may have been there before, and joins them then.
+        let op = match op {
+            "create_members" if !groups.is_empty() => "add_memberships",
+            op => op,
+        };
+        let line = |group: Option<String>| RunItem {
+            op: op.to_owned(),
+            group,
+            member: item.member.clone(),
+            outcome: "open".to_owned(),
+            ..RunItem::default()
+        };
+        if groups.is_empty() {
+            lines.push(line(None));
+        }
+        lines.extend(groups.into_iter().map(|group| line(Some(group))));
+    }
+    Ok(lines)
 }

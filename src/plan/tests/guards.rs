@@ -161,10 +161,20 @@ fn opt_outs_are_judged_once_there_is_a_base_unless_a_person_confirmed() {
          adopt Donors
          - Donors ana opted_out_at_source",
     );
-    // What a first run left behind that was interrupted is no measure of what it had still to do.
+    // What a first run left behind that was interrupted is no measure of the larger part of it; of a
+    // smaller one it is.
     check(
         &format!("{world}\nset first_run_open=yes"),
-        "opt out of Donors: ana\n- Donors ana opted_out_at_source",
+        "opt out of Donors: ana
+         - Donors ana opted_out_at_source
+         refused max_opt_outs 1 of 1, 0",
+    );
+    check(
+        &format!("{world}\nset first_run_open=yes").replace("ana=opted_out", "ana=opted_out bo"),
+        "opt out of Donors: ana
+         create people: bo
+         add to Donors: bo
+         - Donors ana opted_out_at_source",
     );
 }
 

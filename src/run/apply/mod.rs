@@ -132,6 +132,8 @@ struct Applying<'a> {
     /// The kinds of operation of which some item was not hindered.
     granted: BTreeSet<&'static str>,
     wrote: bool,
+    /// Whether every step was tried and read back.
+    worked_through: bool,
     /// What the first write uses up.
     spends: Spends,
 }
@@ -144,6 +146,8 @@ pub(super) struct Applied {
     pub(super) tally: Tally,
     /// Whether anything was sent that writes.
     pub(super) wrote: bool,
+    /// Whether every step was tried and read back.
+    pub(super) worked_through: bool,
     /// Requests to the target that write.
     pub(super) requests: u64,
     /// Requests to the target that read.
@@ -207,6 +211,7 @@ impl Runner {
             under_way: UnderWay::default(),
             granted: BTreeSet::new(),
             wrote: false,
+            worked_through: false,
             spends,
             prepared,
         };
@@ -227,6 +232,7 @@ impl Runner {
             prepared,
             mut tally,
             wrote,
+            worked_through,
             came_refusing,
             ..
         } = applying;
@@ -246,6 +252,7 @@ impl Runner {
             prepared,
             tally,
             wrote,
+            worked_through,
             requests: after.writes - before.writes,
             reads: after.reads - before.reads,
         })
@@ -280,6 +287,7 @@ impl Applying<'_> {
         }
         self.look_for_twins().await?;
         self.read_values_back().await?;
+        self.worked_through = true;
         self.end_of_hindrances()
     }
 

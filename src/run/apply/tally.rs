@@ -84,6 +84,7 @@ impl Tally {
     /// Takes note that a group was created twice.
     pub(super) fn twin(&mut self, group: String, message: String) {
         self.warnings.push(message.clone());
+        self.line("create_group", Some(group.clone()), None, Err(&message));
         self.failed.push(ItemFailure {
             op: "create_group".to_owned(),
             group: Some(group),
@@ -299,6 +300,7 @@ impl Tally {
             message: message.clone(),
             item: String::new(),
         });
+        self.line("list_group", Some(group.clone()), None, Err(&message));
         self.failed.push(ItemFailure {
             op: "list_group".to_owned(),
             group: Some(group),
@@ -317,6 +319,17 @@ impl Tally {
         (op, pair): (&str, Option<PairIx>),
         result: Result<FieldChanges, &str>,
     ) {
+        let group = pair.map(|pair| known.plan.pair(pair).name.clone());
+        self.line(op, group, member_of(known, item), result);
+    }
+
+    fn line(
+        &mut self,
+        op: &str,
+        group: Option<String>,
+        member: Option<String>,
+        result: Result<FieldChanges, &str>,
+    ) {
         self.taken_down += 1;
         let (outcome, message, fields) = match result {
             Ok(fields) => ("done", None, fields),
@@ -325,8 +338,8 @@ impl Tally {
         self.lines.push(RunItem {
             seq: self.taken_down,
             op: op.to_owned(),
-            group: pair.map(|pair| known.plan.pair(pair).name.clone()),
-            member: member_of(known, item),
+            group,
+            member,
             outcome: outcome.to_owned(),
             reason: None,
             message,

@@ -29,6 +29,7 @@ impl Runner {
             prepared,
             tally,
             wrote,
+            worked_through,
             requests,
             reads,
         } = applied;
@@ -136,6 +137,7 @@ impl Runner {
             outcome: report.outcome,
             exit_code: report.exit_code(),
             wrote,
+            completed: worked_through,
             summary: report.summary_json(),
             error: report.error.clone(),
             // What an incomplete reading showed is never the measure.
@@ -178,6 +180,7 @@ impl Runner {
             outcome: Outcome::Refused,
             exit_code: report.exit_code(),
             wrote: false,
+            completed: false,
             summary: report.summary_json(),
             error: Some(
                 report

@@ -276,6 +276,7 @@ fn measure_writing_run_and_waiting_items_are_part_of_the_base() {
         outcome: Outcome::Done,
         exit_code: 0,
         wrote,
+        completed: false,
         summary: serde_json::Value::Null,
         error: None,
         measure,

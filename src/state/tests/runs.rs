@@ -24,6 +24,7 @@ fn run(store: &Store, id: &str, job: &str, seconds: i64, outcome: Option<Outcome
             outcome,
             exit_code: 4,
             wrote: true,
+            completed: false,
             summary: json!({"groups": {"create": 1}}),
             error: Some("The provider is down.".into()),
             measure: Some(Measure {
@@ -315,6 +316,7 @@ fn a_run_from_the_future_is_taken_for_now() {
             outcome,
             exit_code: outcome.exit_code(),
             wrote: false,
+            completed: false,
             summary: serde_json::Value::Null,
             error: None,
             measure: None,
@@ -358,6 +360,7 @@ fn what_a_person_approved_is_kept_with_the_run() {
         outcome: Outcome::Done,
         exit_code: 0,
         wrote: true,
+        completed: false,
         summary: serde_json::Value::Null,
         error: None,
         measure: None,

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 
-use super::{is_open, not_done};
+use super::not_done;
 use crate::config::settled::JobConfig;
 use crate::model::{GroupRow, ObjectKind, Record, Schema, Snapshot, Value};
 use crate::plan::base::{Base, FieldBase, FieldBases, GroupLink, Origin};
@@ -12,7 +12,7 @@ use crate::plan::fold_group_name;
 use crate::run::error::RunError;
 use crate::run::settle::bases::stands;
 use crate::run::settle::group::linked;
-use crate::state::{Change, JournalItem, JournalOutcome, RunItem, Settling, Store};
+use crate::state::{Change, JournalItem, JournalOutcome, Store};
 
 /// What is known of the groups of a target before its members are read.
 #[derive(Clone, Copy)]
@@ -140,17 +140,7 @@ pub(in crate::run) fn adopt_created_groups(
             changes.extend(linked(job, schema, link, protected(source)));
         }
         changed |= !changes.is_empty();
-        let found = entry.items.iter().zip(&outcomes);
-        let found = found.filter(|(item, outcome)| is_open(item) && outcome.is_done());
-        let lines = found.flat_map(|(item, _)| item.item.lines("done", &|_| None));
-        let lines: Vec<RunItem> = lines.collect();
-        let known = Settling {
-            outcomes: &outcomes,
-            changes: &changes,
-            lines: &lines,
-            ..Settling::default()
-        };
-        store.settle(entry.id, &known, now)?;
+        store.settle_write(entry.id, &outcomes, &changes, now)?;
     }
     Ok(changed)
 }

@@ -16,9 +16,7 @@ use crate::model::{Capabilities, GroupKind, Names, Schema, Snapshot};
 use crate::plan::base::Base;
 use crate::run::error::RunError;
 use crate::run::read::GroupNow;
-use crate::state::{
-    Change, JournalItem, JournalOutcome, RunItem, Settling, Staging, Store, UnsettledItem,
-};
+use crate::state::{Change, JournalItem, JournalOutcome, Settling, Staging, Store, UnsettledItem};
 
 /// How long a write of a group that this job no longer lists is asked about.
 const PATIENCE: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -171,19 +169,11 @@ pub(in crate::run) fn settle_members(
             ));
         }
         settled.changed |= !changes.is_empty();
-        let name_of = |id: &str| {
-            let link = links.iter().find(|link| link.target == id);
-            link.map(|link| link.name.clone())
-        };
-        let found = entry.items.iter().zip(&outcomes);
-        let found = found.filter(|(item, outcome)| is_open(item) && outcome.is_done());
-        let lines = found.flat_map(|(item, _)| item.item.lines("done", &name_of));
-        let lines: Vec<RunItem> = lines.collect();
         let known = Settling {
-            lines: &lines,
             outcomes: &outcomes,
             rest: &rest,
             changes: &changes,
+            lines: &[],
         };
         store.settle(entry.id, &known, now)?;
     }

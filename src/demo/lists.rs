@@ -26,7 +26,7 @@ impl Story<'_> {
                 loss.field,
                 loss.count,
                 loss.object,
-                harmless(&loss.example)
+                harmless(loss.example())
             ))?;
         }
         let more = planned.plan.losses.len().saturating_sub(LOSSES);

@@ -10,6 +10,7 @@ mod completeness;
 mod forgotten;
 mod group;
 mod left_alone;
+mod met;
 mod names;
 mod own;
 pub(crate) mod packed;
@@ -30,6 +31,7 @@ pub use group::{
     Fingerprint, Group, GroupKind, GroupRow, GroupStatus, TargetRefusal, Unread, Visibility,
 };
 pub use left_alone::LeftAlone;
+pub use met::Met;
 pub use names::{Name, Names};
 pub use own::{OwnRemoval, OwnRemovals};
 pub use refusal::Refusal;

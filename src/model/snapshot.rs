@@ -10,6 +10,7 @@ use compact_str::CompactString;
 use super::address::{AddressError, normalise_address};
 use super::completeness::{Certificate, Incomplete, Reading, TotalMeanings, meanings_after};
 use super::group::Group;
+use super::met::Met;
 use super::names::{Name, Names};
 use super::own::OwnRemovals;
 use super::value::{Record, RowHash, Value, row_hash};
@@ -264,7 +265,7 @@ pub struct Snapshot {
     pub existence: Existence,
     /// Per profile field under the provider's own name: how many people have a value, and the
     /// smallest value as an example.
-    pub field_use: BTreeMap<String, (u64, String)>,
+    pub field_use: BTreeMap<String, Met>,
     /// The custom fields that some profile shows, with or without a value, under the provider's own
     /// names; nothing where no profile was read.
     pub shown_custom: Option<BTreeSet<CompactString>>,
@@ -447,7 +448,7 @@ pub struct SnapshotBuilder<'a> {
     /// Whether a listing that comes again adds to what came before.
     adds: bool,
     existence: Existence,
-    field_use: BTreeMap<String, (u64, String)>,
+    field_use: BTreeMap<String, Met>,
     shown_custom: Option<BTreeSet<CompactString>>,
     unreadable: BTreeMap<String, Unreadable>,
 }
@@ -774,19 +775,12 @@ pub(crate) fn id_order(id: &str) -> (u8, u64, &str) {
     }
 }
 
-fn note_use(field_use: &mut BTreeMap<String, (u64, String)>, field: &str, value: &Value) {
+fn note_use(field_use: &mut BTreeMap<String, Met>, field: &str, value: &Value) {
     let text = value.words();
-    match field_use.get_mut(field) {
-        Some((count, example)) => {
-            *count += 1;
-            // The smallest value, so that the order of reading does not show.
-            if *text < **example {
-                *example = text.into_owned();
-            }
-        }
-        None => {
-            field_use.insert(field.to_owned(), (1, text.into_owned()));
-        }
+    if let Some(met) = field_use.get_mut(field) {
+        met.add(&text);
+    } else {
+        field_use.entry(field.to_owned()).or_default().add(&text);
     }
 }
 

@@ -210,9 +210,10 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
             field: "group opt-out".to_owned(),
             object: "membership",
             count: unheld,
-            example: "opted_out".to_owned(),
+            examples: vec!["opted_out".to_owned()],
             reason: "the target can't hold it; the person is kept out of the group there"
                 .to_owned(),
+            remedy: None,
         });
     }
     losses.sort();

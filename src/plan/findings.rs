@@ -247,8 +247,17 @@ pub struct Loss {
     pub object: &'static str,
     /// How many objects have a value.
     pub count: u64,
-    /// One of the values.
-    pub example: String,
+    /// Up to ten of the values.
+    pub examples: Vec<String>,
     /// Why it has no home.
     pub reason: String,
+    /// The line of the config that gives it one, with its table; nothing where none can.
+    pub remedy: Option<String>,
+}
+
+impl Loss {
+    /// Returns one of the values.
+    pub fn example(&self) -> &str {
+        self.examples.first().map_or("", String::as_str)
+    }
 }

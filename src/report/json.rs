@@ -241,6 +241,9 @@ pub(super) struct LossRow<'a> {
     example: &'a str,
     object: &'static str,
     reason: &'a str,
+    examples: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<&'a str>,
 }
 
 impl<'a> LossRow<'a> {
@@ -248,9 +251,11 @@ impl<'a> LossRow<'a> {
         LossRow {
             field: &loss.field,
             count: loss.count,
-            example: &loss.example,
+            example: loss.example(),
             object: loss.object,
             reason: &loss.reason,
+            examples: &loss.examples,
+            remedy: loss.remedy.as_deref(),
         }
     }
 }

@@ -346,7 +346,7 @@ impl Page<'_> {
                     Escaped(&loss.field),
                     loss.object,
                     grouped(loss.count),
-                    Escaped(&loss.example),
+                    Escaped(loss.example()),
                     Escaped(&loss.reason)
                 )?;
             }

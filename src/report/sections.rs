@@ -122,7 +122,7 @@ pub(super) fn losses(out: &mut dyn Write, losses: &[Loss]) -> io::Result<()> {
             harmless(&loss.field),
             loss.object,
             count(loss.count, "value", "values"),
-            shortened(&loss.example, false),
+            shortened(loss.example(), false),
             harmless(&loss.reason)
         )?;
     }

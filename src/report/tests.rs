@@ -144,8 +144,9 @@ fn loss() -> Loss {
         field: "sender_email".to_owned(),
         object: "group",
         count: 12,
-        example: "ops@example.org".to_owned(),
+        examples: vec!["ops@example.org".to_owned()],
         reason: "emfluence groups have no such field".to_owned(),
+        remedy: None,
     }
 }
 

@@ -7,6 +7,7 @@ use crate::mapping::BoundMapping;
 use crate::model::{Capabilities, Names, ObjectKind, Record, Schema, Snapshot, Value};
 use crate::plan::base::Base;
 use crate::plan::{DesiredGroup, Inputs, Loss, People, Policy, in_scope};
+use super::losses::Losses;
 use crate::run::accounts::Runner;
 use crate::run::read::Sides;
 
@@ -39,19 +40,13 @@ impl Runner {
 pub(super) fn desired_groups(
     mapping: &BoundMapping,
     source: &Snapshot,
+    job: &JobConfig,
     policy: &Policy,
     schema: &Schema,
 ) -> (BTreeMap<String, DesiredGroup>, Vec<Loss>) {
     let name_field = schema.group_name_field();
     let mut desired = BTreeMap::new();
-    let mut losses: BTreeMap<(String, String), (u64, String)> = BTreeMap::new();
-    let mut note = |field: &str, reason: &str, example: String| {
-        let entry = losses
-            .entry((field.to_owned(), reason.to_owned()))
-            .or_insert_with(|| (0, example.clone()));
-        entry.0 += 1;
-        entry.1 = entry.1.clone().min(example);
-    };
+    let mut losses = Losses::new(job, schema, mapping, ObjectKind::Group);
     for group in source
         .groups
         .seen()
@@ -60,18 +55,10 @@ pub(super) fn desired_groups(
     {
         let mapped = mapping.group(&group.canonical);
         for (field, value) in mapping.carried_fields(ObjectKind::Group, &group.canonical) {
-            note(
-                &field,
-                "the target has no field for it; it is kept as a carried value",
-                value.to_string(),
-            );
+            losses.without_a_home(&field, &value.words());
         }
         for (field, example) in mapping.ungranted(&group.canonical) {
-            note(
-                &field,
-                "rosterd grants nothing unasked: it takes a line under `map.group`",
-                example,
-            );
+            losses.ungranted(&field, &example);
         }
         let mut name_problem = None;
         for left in &mapped.left_out {
@@ -81,19 +68,11 @@ pub(super) fn desired_groups(
                     left.reason
                 ));
             } else {
-                note(
-                    &left.wire,
-                    &format!("{}, so it is left out", left.reason),
-                    left.value.clone(),
-                );
+                losses.left_out(left);
             }
         }
         for (field, error) in &mapped.failed {
-            note(
-                field,
-                "its expression could not be evaluated",
-                error.clone(),
-            );
+            losses.failed(field, error);
         }
         if name_problem.is_none() && !mapped.fields.contains_key(name_field) {
             name_problem = Some("it has no name".to_owned());
@@ -108,17 +87,7 @@ pub(super) fn desired_groups(
             },
         );
     }
-    let losses = losses
-        .into_iter()
-        .map(|((field, reason), (count, example))| Loss {
-            field,
-            object: "group",
-            count,
-            example,
-            reason,
-        })
-        .collect();
-    (desired, losses)
+    (desired, losses.finish())
 }
 
 /// Takes ids out of the wished-for values that name nothing at the target, and says so, once for

@@ -55,7 +55,7 @@ impl Runner {
         let mut meanings = store.meanings(&job.target_account)?;
         let groups = known.groups.clone();
         let bare = bare_snapshot(&job.target, groups, &known.certificate, &mut meanings);
-        let desired = desired_groups(&known.mapping, source, policy, schema).0;
+        let desired = desired_groups(&known.mapping, source, job, policy, schema).0;
         let partners = partner_ids(
             policy,
             &begun.names,

@@ -8,6 +8,7 @@ mod consent;
 mod cost;
 mod desired;
 mod gather;
+mod losses;
 mod persons;
 mod planned;
 mod policy;
@@ -94,7 +95,7 @@ impl Runner {
             base.resting
                 .contains_key(&item_key("create_field", label, ""))
         });
-        let (desired, mut losses) = desired_groups(&sides.mapping, &sides.source, &policy, schema);
+        let (desired, mut losses) = desired_groups(&sides.mapping, &sides.source, job, &policy, schema);
         let mut desired = self.with_defaults(job, desired, schema);
         let unknown = leave_out_unknown(&mut desired, &sides.nameable, &job.target);
         let people = People::pair(
@@ -105,7 +106,16 @@ impl Runner {
             policy.guards.on_drift,
             policy.members.opt_outs,
         );
-        let found = persons::look(self.store(), job, schema, &sides, &base, &people)?;
+        let may_create = capabilities.custom_fields_creatable && !job.create_fields;
+        let found = persons::look(
+            self.store(),
+            job,
+            schema,
+            &sides,
+            &base,
+            &people,
+            may_create,
+        )?;
         losses.extend(found.losses);
         let explicit = sides.mapping.explicit_fields(ObjectKind::Group);
         let missing: Vec<String> = sides

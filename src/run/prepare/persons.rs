@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::losses::{Losses, losses_of_fields};
 use crate::config::settled::JobConfig;
-use crate::model::{ObjectKind, Record, Schema, Snapshot, Value, Writable, row_hash};
+use crate::model::{ObjectKind, Record, Schema, Snapshot, Writable, row_hash};
 use crate::plan::base::Base;
 use crate::plan::fields::{FieldRules, compare};
 use crate::plan::{Loss, People, PersonFacts, PersonIx};
@@ -39,6 +40,7 @@ pub(super) fn look(
     sides: &Sides,
     base: &Base,
     people: &People,
+    may_create_fields: bool,
 ) -> Result<Facts, RunError> {
     let explicit = sides.mapping.explicit_fields(ObjectKind::Member);
     let carried = sides.source_carries;
@@ -48,9 +50,9 @@ pub(super) fn look(
         refresh: Vec::new(),
         newcomers: Newcomers::new()?,
         unread: false,
-        losses: losses_of_fields(sides),
+        losses: losses_of_fields(job, schema, sides, may_create_fields),
     };
-    let mut left_out: BTreeMap<(String, String), (u64, String)> = BTreeMap::new();
+    let mut left_out = Losses::new(job, schema, &sides.mapping, ObjectKind::Member);
     let listed = listed(&sides.source);
     // In ascending order: a map that is made of all of them at once takes half the room.
     let mut known_of = Vec::new();
@@ -127,20 +129,10 @@ pub(super) fn look(
         if !unchanged {
             let mapped = sides.mapping.member(&canonical);
             for left in &mapped.left_out {
-                note(
-                    &mut left_out,
-                    &left.wire,
-                    &format!("{}, so it is left out", left.reason),
-                    &left.value,
-                );
+                left_out.left_out(left);
             }
             for (field, error) in &mapped.failed {
-                note(
-                    &mut left_out,
-                    field,
-                    "its expression could not be evaluated",
-                    error,
-                );
+                left_out.failed(field, error);
             }
             if people.targets(person).is_empty() {
                 facts.desired_hash = row_hash("", &mapped.fields);
@@ -176,17 +168,7 @@ pub(super) fn look(
         }
     }
     out.people = known_of.into_iter().collect();
-    out.losses.extend(
-        left_out
-            .into_iter()
-            .map(|((field, reason), (count, example))| Loss {
-                field,
-                object: "member",
-                count,
-                example,
-                reason,
-            }),
-    );
+    out.losses.extend(left_out.finish());
     Ok(out)
 }
 
@@ -231,61 +213,4 @@ fn listed(snapshot: &Snapshot) -> Vec<bool> {
         listed[row.member as usize] = true;
     }
     listed
-}
-
-fn note(
-    losses: &mut BTreeMap<(String, String), (u64, String)>,
-    field: &str,
-    reason: &str,
-    example: &str,
-) {
-    let entry = losses
-        .entry((field.to_owned(), reason.to_owned()))
-        .or_insert_with(|| (0, example.to_owned()));
-    entry.0 += 1;
-    if example < entry.1.as_str() {
-        example.clone_into(&mut entry.1);
-    }
-}
-
-/// Counts the profile fields of the source that carry values and have no home at the target.
-fn losses_of_fields(sides: &Sides) -> Vec<Loss> {
-    let mut losses = Vec::new();
-    for (wire, (count, example)) in &sides.source.field_use {
-        let record = Record::from([(wire.as_str().into(), Value::from(example.as_str()))]);
-        let canonical = sides.mapping.source_member(&record);
-        for field in canonical
-            .keys()
-            .filter(|field| sides.mapping.is_held_back(field))
-        {
-            losses.push(Loss {
-                field: field.to_string(),
-                object: "member",
-                count: *count,
-                example: example.clone(),
-                reason: "the target's custom field for it could not be created so far; it is left out until then".to_owned(),
-            });
-        }
-        for field in sides
-            .mapping
-            .carried_fields(ObjectKind::Member, &canonical)
-            .into_keys()
-        {
-            // What can't be listed may be there all the same.
-            let is_hidden = field.starts_with("custom.") && !sides.target_custom.known;
-            let why = if is_hidden {
-                "the login may not list the target's custom fields, so which of them is its own can't be told"
-            } else {
-                "the target has no field for it"
-            };
-            losses.push(Loss {
-                field: field.into(),
-                object: "member",
-                count: *count,
-                example: example.clone(),
-                reason: format!("{why}; it is kept as a carried value"),
-            });
-        }
-    }
-    losses
 }

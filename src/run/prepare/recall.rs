@@ -98,7 +98,7 @@ impl Runner {
             .as_ref()
             .expect("the source was read")
             .snapshot;
-        let desired = desired_groups(&side.mapping, source, policy, schema).0;
+        let desired = desired_groups(&side.mapping, source, job, policy, schema).0;
         let partners = partner_ids(
             policy,
             &begun.names,

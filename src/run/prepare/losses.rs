@@ -1,0 +1,214 @@
+//! Counts what of the source has no home at the target, and says which line of the config gives it
+//! one.
+
+use std::collections::BTreeMap;
+
+use crate::config::settled::JobConfig;
+use crate::mapping::{BoundMapping, LeftOut, LeftOutReason};
+use crate::model::{FieldType, Met, ObjectKind, Record, Schema, Writable};
+use crate::plan::Loss;
+use crate::run::read::Sides;
+
+/// Losses in the making, of one kind of object.
+pub(super) struct Losses<'a> {
+    job: &'a JobConfig,
+    schema: &'a Schema,
+    mapping: &'a BoundMapping,
+    object: ObjectKind,
+    /// By field and reason; with the remedy.
+    counted: BTreeMap<(String, String), (Met, Option<String>)>,
+}
+
+impl<'a> Losses<'a> {
+    pub(super) fn new(
+        job: &'a JobConfig,
+        schema: &'a Schema,
+        mapping: &'a BoundMapping,
+        object: ObjectKind,
+    ) -> Losses<'a> {
+        Losses {
+            job,
+            schema,
+            mapping,
+            object,
+            counted: BTreeMap::new(),
+        }
+    }
+
+    /// Counts a value that its field at the target does not take.
+    pub(super) fn left_out(&mut self, left: &LeftOut) {
+        let reason = format!("{}, so it is left out", left.reason);
+        let (mapping, object) = (self.mapping, self.object);
+        let (met, remedy) = self.entry(&left.wire, reason);
+        met.add(&left.value);
+        if remedy.is_none() {
+            let expression = mapping.expression(object, &left.wire);
+            let expression = expression.unwrap_or_else(|| "…".to_owned());
+            let value = match &left.reason {
+                LeftOutReason::TooLong { max } => format!("({expression})[:{max}]"),
+                LeftOutReason::NotAllowed { allowed } => {
+                    let word = allowed.first().map_or("", String::as_str);
+                    format!("'{word}'")
+                }
+                LeftOutReason::ControlCharacters => {
+                    format!("({expression}) | replace('\\n', ' ')")
+                }
+                LeftOutReason::WrongType => format!("({expression}) | int"),
+            };
+            *remedy = Some(value);
+        }
+    }
+
+    /// Counts a record on which the expression of a field failed.
+    pub(super) fn failed(&mut self, field: &str, error: &str) {
+        let reason = "its expression could not be evaluated".to_owned();
+        self.entry(field, reason).0.add(error);
+    }
+
+    /// Counts a right of a group that no line of the config grants.
+    pub(super) fn ungranted(&mut self, field: &str, example: &str) {
+        let reason = "rosterd grants nothing unasked: it takes a line under `map.group`".to_owned();
+        self.entry(field, reason).0.add(example);
+    }
+
+    /// Counts a value of a group for which the target has no field.
+    pub(super) fn without_a_home(&mut self, field: &str, value: &str) {
+        let reason = "the target has no field for it; it is kept as a carried value".to_owned();
+        self.entry(field, reason).0.add(value);
+    }
+
+    fn entry(&mut self, field: &str, reason: String) -> &mut (Met, Option<String>) {
+        self.counted.entry((field.to_owned(), reason)).or_default()
+    }
+
+    pub(super) fn finish(self) -> Vec<Loss> {
+        let Losses {
+            job,
+            schema,
+            object,
+            counted,
+            ..
+        } = self;
+        let counted = counted.into_iter();
+        counted
+            .map(|((field, reason), (met, value))| {
+                let remedy = match value {
+                    Some(value) => Some(line(job, object, &field, &value)),
+                    None => home_of(job, schema, object, &field),
+                };
+                loss(field, object, &met, reason, remedy)
+            })
+            .collect()
+    }
+}
+
+fn loss(
+    field: String,
+    object: ObjectKind,
+    met: &Met,
+    reason: String,
+    remedy: Option<String>,
+) -> Loss {
+    Loss {
+        field,
+        object: object.as_str(),
+        count: met.count(),
+        examples: met.examples().to_vec(),
+        reason,
+        remedy,
+    }
+}
+
+/// Writes a line of the config, with the table that it belongs to.
+fn line(job: &JobConfig, object: ObjectKind, field: &str, expression: &str) -> String {
+    let bare = |text: &str| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        !text.is_empty() && text.chars().all(plain)
+    };
+    let key = if bare(field) {
+        field.to_owned()
+    } else {
+        toml::Value::String(field.to_owned()).to_string()
+    };
+    format!(
+        "[jobs.{}.map.{}] {key} = {}",
+        job.name,
+        object.as_str(),
+        toml::Value::String(expression.to_owned())
+    )
+}
+
+/// Finds a field of the target that could hold a value without a home: a text without a limit that
+/// people write for themselves.
+fn home_of(
+    job: &JobConfig,
+    schema: &Schema,
+    object: ObjectKind,
+    canonical: &str,
+) -> Option<String> {
+    let read = match canonical.strip_prefix("custom.") {
+        Some(label) => format!("source.custom['{}']", label.replace('\'', "\\'")),
+        None => format!("source.{canonical}"),
+    };
+    match object {
+        ObjectKind::Member => Some(line(job, object, "custom.NAME", &read)),
+        ObjectKind::Group => {
+            let fields = schema.groups.iter();
+            let home = fields
+                .filter(|spec| matches!(spec.canonical, "notes" | "description"))
+                .filter(|spec| spec.kind == FieldType::Text && spec.writable != Writable::No)
+                .find(|spec| spec.canonical != canonical)?;
+            Some(line(job, object, home.wire, &read))
+        }
+    }
+}
+
+/// Counts the profile fields of the source that carry values and have no home at the target.
+pub(super) fn losses_of_fields(
+    job: &JobConfig,
+    schema: &Schema,
+    sides: &Sides,
+    may_create_fields: bool,
+) -> Vec<Loss> {
+    let mut losses = Vec::new();
+    for (wire, met) in &sides.source.field_use {
+        let example = met.examples().first().map_or("", String::as_str);
+        let record = Record::from([(wire.as_str().into(), example.into())]);
+        let canonical = sides.mapping.source_member(&record);
+        for field in canonical
+            .keys()
+            .filter(|field| sides.mapping.is_held_back(field))
+        {
+            let reason = "the target's custom field for it could not be created so far; it is left out until then";
+            losses.push(loss(
+                field.to_string(),
+                ObjectKind::Member,
+                met,
+                reason.to_owned(),
+                None,
+            ));
+        }
+        for field in sides
+            .mapping
+            .carried_fields(ObjectKind::Member, &canonical)
+            .into_keys()
+        {
+            // What can't be listed may be there all the same.
+            let is_custom = field.starts_with("custom.");
+            let is_hidden = is_custom && !sides.target_custom.known;
+            let why = if is_hidden {
+                "the login may not list the target's custom fields, so which of them is its own can't be told"
+            } else {
+                "the target has no field for it"
+            };
+            let remedy = if is_custom && !is_hidden && may_create_fields {
+                Some(format!("[jobs.{}] create_fields = true", job.name))
+            } else {
+                home_of(job, schema, ObjectKind::Member, &field)
+            };
+            let reason = format!("{why}; it is kept as a carried value");
+            losses.push(loss(field.into(), ObjectKind::Member, met, reason, remedy));
+        }
+    }
+    losses
+}

@@ -24,6 +24,8 @@ pub struct EmulateOptions {
     pub members: usize,
     /// A JSON file with fault rules, one or a list.
     pub faults: Option<PathBuf>,
+    /// Where a config is written that points at the emulated accounts.
+    pub config: Option<PathBuf>,
 }
 
 /// Prints one line of JSON with base URLs and test credentials, and serves until it is interrupted
@@ -49,13 +51,94 @@ pub async fn run(options: &EmulateOptions, out: &mut dyn Write) -> anyhow::Resul
     let listener = TcpListener::bind(options.listen)
         .await
         .with_context(|| format!("the emulator can't listen on {}", options.listen))?;
-    writeln!(out, "{}", introduction(&emulator, listener.local_addr()?))?;
+    let introduction = introduction(&emulator, listener.local_addr()?);
+    if let Some(path) = &options.config {
+        write_config(path, &introduction)?;
+    }
+    writeln!(out, "{introduction}")?;
     out.flush()?;
     emulator
         .serve(listener, async move { signals.stop().await })
         .await
         .context("the emulator can't take connections any more")
 }
+
+/// Writes a config with a provider for each emulated account and a job for the first pair, and the
+/// logins into files beside it. Neither replaces anything.
+fn write_config(path: &Path, introduction: &serde_json::Value) -> anyhow::Result<()> {
+    let mut secrets = path.as_os_str().to_owned();
+    secrets.push(".secrets");
+    let secrets = PathBuf::from(secrets);
+    let made = std::fs::create_dir(&secrets);
+    made.with_context(|| format!("the directory {} can't be made", secrets.display()))?;
+    let directory = secrets.file_name().unwrap_or_default().to_string_lossy();
+    let mut config = String::from(
+        "# The emulated accounts of `rosterd emulate`: made-up people, and logins that open nothing else.\n",
+    );
+    for account in introduction["accounts"].as_array().into_iter().flatten() {
+        let text = |key: &str| account[key].as_str().unwrap_or_default();
+        let (name, kind) = (text("account"), text("kind"));
+        let (key, secret) = match kind {
+            "greenrope" => ("password", text("password")),
+            "emfluence" => ("access_token", text("access_token")),
+            _ => ("api_key", text("api_key")),
+        };
+        let file = secrets.join(name);
+        keep_secret(&file, secret)
+            .with_context(|| format!("the file {} can't be written", file.display()))?;
+        let more = match kind {
+            "greenrope" => {
+                let login = format!(
+                    "account_id = \"{}\"\nemail = \"{}\"\n",
+                    text("account_id"),
+                    text("email")
+                );
+                (login, DEFAULTS_GREENROPE)
+            }
+            "emfluence" => (String::new(), ""),
+            _ => ("groups = \"lists\"\n".to_owned(), DEFAULTS_LISTS),
+        };
+        let (login, defaults) = more;
+        let defaults = defaults.replace("NAME", name);
+        config.push_str(&format!(
+            "\n[providers.{name}]\nkind = \"{kind}\"\nbase_url = \"{}\"\n{login}{key} = {{ file = \"{directory}/{name}\" }}\n{defaults}",
+            text("base_url")
+        ));
+    }
+    config.push_str("\n[jobs.crm-to-mail]\nsource = \"crm\"\ntarget = \"mail\"\n");
+    let made =
+        std::fs::File::create_new(path).and_then(|mut file| file.write_all(config.as_bytes()));
+    made.with_context(|| format!("the config {} can't be written", path.display()))
+}
+
+/// Writes a file that only its owner can read.
+fn keep_secret(path: &Path, secret: &str) -> std::io::Result<()> {
+    let mut file = tempfile::NamedTempFile::new_in(path.parent().unwrap_or(Path::new(".")))?;
+    file.write_all(secret.as_bytes())?;
+    file.persist_noclobber(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// What a group takes that is created at GreenRope.
+const DEFAULTS_GREENROPE: &str = "
+[providers.NAME.defaults]
+sender_name = \"Example Society\"
+sender_email = \"news@example.org\"
+postal_address = \"1 Example Street, Springfield, IL, 62701, USA\"
+time_zone = \"America/Chicago\"
+";
+
+/// What a list takes that is created at ActiveCampaign.
+const DEFAULTS_LISTS: &str = "
+[providers.NAME.defaults]
+sender_name = \"Example Society\"
+sender_addr1 = \"1 Example Street\"
+sender_city = \"Springfield\"
+sender_zip = \"62701\"
+sender_country = \"USA\"
+sender_url = \"https://www.example.org\"
+sender_reminder = \"You signed up at www.example.org\"
+";
 
 fn read_faults(path: &Path) -> anyhow::Result<Vec<FaultRule>> {
     let text = std::fs::read_to_string(path)
@@ -133,6 +216,28 @@ mod tests {
         );
         assert!(accounts[1]["access_token"].is_string() && accounts[1].get("password").is_none());
         assert!(!line.to_string().contains('\n'));
+    }
+
+    #[test]
+    fn a_config_that_is_written_is_sound_and_replaces_nothing() {
+        let emulator = Emulator::new(World::seeded_all("crm", &Seed::default()));
+        let line = introduction(&emulator, "127.0.0.1:8099".parse().unwrap());
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("rosterd.toml");
+        write_config(&path, &line).unwrap();
+        let (config, warnings) = crate::config::load(&path).unwrap();
+        assert!(warnings.is_empty(), "{warnings:?}");
+        assert_eq!(config.providers.len(), 6);
+        for (from, to) in [("crm", "mail"), ("mail", "campaigns"), ("campaigns", "crm")] {
+            assert!(
+                config.jobs.contains_key(&format!("{from}-to-{to}"))
+                    || crate::config::implicit_job(&config, from, to).is_ok()
+            );
+        }
+        for (_, secret) in config.secrets() {
+            secret.fetch("here").unwrap();
+        }
+        assert!(write_config(&path, &line).is_err());
     }
 
     #[test]

@@ -14,6 +14,18 @@ pub(super) struct YesArg {
 }
 
 impl YesArg {
+    /// Fails where the question will have no answer, with what to do then.
+    pub(super) fn can_be_answered(self, hint: &str) -> Result<(), CommandError> {
+        if self.yes || can_ask() {
+            return Ok(());
+        }
+        Err(CommandError::new(
+            ExitCode::Refused,
+            "nobody is there to be asked; nothing was read or written",
+        )
+        .hint(hint))
+    }
+
     /// Asks, and fails where the answer is no, or where nobody can be asked. What is to be known
     /// first is told by `tell`.
     pub(super) fn confirm(
@@ -25,7 +37,7 @@ impl YesArg {
             return Ok(());
         }
         let mut out = anstream::stderr();
-        let can_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
+        let can_ask = can_ask();
         let answered = tell(&mut out)
             .and_then(|()| Ok(can_ask && ask(&mut io::stdin().lock(), &mut out, question)?));
         match answered {
@@ -45,6 +57,10 @@ impl YesArg {
             )),
         }
     }
+}
+
+fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
 /// Asks until the answer is yes or no; an end without an answer is a no.

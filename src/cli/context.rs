@@ -123,6 +123,22 @@ pub(super) fn find_job<'a>(config: &'a Config, name: &str) -> Result<&'a JobConf
     })
 }
 
+/// Returns the only job, for a command that was not told which.
+pub(super) fn only_job(config: &Config, command: &str) -> Result<String, CommandError> {
+    let mut jobs = config.jobs.keys();
+    match (jobs.next(), jobs.next()) {
+        (Some(only), None) => Ok(only.clone()),
+        (None, _) => Err(CommandError::usage("the config has no job")),
+        (Some(_), Some(_)) => {
+            let known: Vec<&str> = config.jobs.keys().map(String::as_str).collect();
+            Err(
+                CommandError::usage(format!("`rosterd {command}` has to be told which job"))
+                    .hint(format!("the config has {}", known.join(", "))),
+            )
+        }
+    }
+}
+
 /// Finds a provider, or names the nearest one.
 pub(super) fn find_provider<'a>(
     config: &'a Config,

@@ -87,6 +87,10 @@ pub struct Statistics {
     pub throttled: u64,
     /// Bytes received in bodies, after decompression.
     pub bytes: u64,
+    /// Milliseconds for which answers to reads were waited for.
+    pub read_millis: u64,
+    /// Milliseconds for which answers to writes were waited for.
+    pub write_millis: u64,
 }
 
 impl Statistics {
@@ -103,6 +107,8 @@ pub(super) struct Counters {
     pub(super) retries: AtomicU64,
     pub(super) throttled: AtomicU64,
     pub(super) bytes: AtomicU64,
+    pub(super) read_millis: AtomicU64,
+    pub(super) write_millis: AtomicU64,
     pub(super) calls: AtomicU64,
 }
 
@@ -274,6 +280,8 @@ impl Account {
             retries: get(&counters.retries),
             throttled: get(&counters.throttled),
             bytes: get(&counters.bytes),
+            read_millis: get(&counters.read_millis),
+            write_millis: get(&counters.write_millis),
         }
     }
 

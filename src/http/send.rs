@@ -136,9 +136,9 @@ impl Account {
         let permit = self.turn(call).await.map_err(Failure::Final)?;
         let admission = self.admit(call).map_err(Failure::Final)?;
         let counters = &self.inner.counters;
-        let counter = match call.effect {
-            Effect::Read => &counters.reads,
-            Effect::Write => &counters.writes,
+        let (counter, waited) = match call.effect {
+            Effect::Read => (&counters.reads, &counters.read_millis),
+            Effect::Write => (&counters.writes, &counters.write_millis),
         };
         counter.fetch_add(1, Ordering::Relaxed);
 
@@ -152,6 +152,7 @@ impl Account {
             .unwrap_or(Err(Problem::TimedOut(timeout)));
         drop(permit);
         let millis = started.elapsed().as_millis() as u64;
+        waited.fetch_add(millis, Ordering::Relaxed);
 
         let outcome = match exchanged {
             Ok(mut reply) => {

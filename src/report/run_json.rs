@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::json::{
     BlockedRow, Counts, FORMAT_VERSION, LossRow, RefusalRow, Requests, write_document,
 };
+use super::migration::migration_json;
 use crate::run::{ItemFailure, Outcome, RunReport};
 use crate::state::ApprovedBy;
 
@@ -121,6 +122,8 @@ struct RunRow<'a> {
     losses: Vec<LossRow<'a>>,
     warnings: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
+    migration: Option<serde_json::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
 }
 
@@ -159,6 +162,10 @@ impl<'a> RunRow<'a> {
             waiting_opt_outs: report.waiting_opt_outs,
             losses: report.losses.iter().map(LossRow::new).collect(),
             warnings: &report.warnings,
+            migration: report
+                .migration
+                .as_ref()
+                .map(|migration| migration_json(report, migration)),
             error: report.error.as_deref(),
         }
     }

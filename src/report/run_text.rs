@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
+use super::migration::write_migration_text;
 use super::paint::{ADDED, ASIDE, CHANGED, GONE, HEADING, STOP};
 use super::sections::{self, and_more, heading, limit};
 use super::words::{address, count, duration, grouped, harmless, listed, summary};
@@ -52,7 +53,14 @@ pub fn write_run_text(out: &mut dyn Write, report: &RunReport, verbose: bool) ->
     if let Some(approved) = &report.approved {
         sections::approved(out, approved)?;
     }
-    sections::refusals(out, &report.job, &report.refusals, report.waiting_opt_outs)?;
+    let again = match &report.migration {
+        Some(migration) => migration.command.clone(),
+        None => format!("rosterd sync {}", report.job),
+    };
+    sections::refusals_of(out, &again, &report.refusals, report.waiting_opt_outs)?;
+    if let Some(migration) = &report.migration {
+        write_migration_text(out, report, migration, verbose)?;
+    }
     if let Some(sentence) = requests_sentence(report) {
         writeln!(out, "\n{ASIDE}{sentence}{ASIDE:#}")?;
     }

@@ -285,6 +285,7 @@ fn full_plan() -> Planned {
         requests: [("mail".to_owned(), 6)].into(),
         reads: [("crm".to_owned(), 3), ("mail".to_owned(), 9)].into(),
         estimated_seconds: 4,
+        ..Cost::default()
     };
     planned
 }
@@ -405,7 +406,7 @@ fn a_plan_is_one_json_document_without_clock_and_run() {
      "refusals":[
       {"guard":"max_membership_removals","value":120,"of":900,"limit":"10%","key":"jobs.crm-to-mail.guards.max_membership_removals","approval":"0123456789ab","explanation":"120 removals of 900 active memberships exceed the limit of 10%"}],
      "losses":[
-      {"field":"sender_email","count":12,"example":"ops@example.org","object":"group","reason":"emfluence groups have no such field"}],
+      {"field":"sender_email","count":12,"example":"ops@example.org","object":"group","reason":"emfluence groups have no such field","examples":["ops@example.org"]}],
      "warnings":[
       "The group \"Donors\" mails everyone who joins it."],
      "source":"crm",
@@ -416,7 +417,7 @@ fn a_plan_is_one_json_document_without_clock_and_run() {
       "config":"",
       "last_run":"",
       "operations":[]},
-     "seal":"ab2dad378d0f37d11c6eec5a42ed498c"}
+     "seal":"6660ae5099e7156c45de815b383c81aa"}
     "#);
 }
 
@@ -554,6 +555,7 @@ fn report(outcome: Outcome) -> RunReport {
         error: None,
         losses: vec![loss()],
         accepted: BTreeSet::new(),
+        migration: None,
     }
 }
 
@@ -642,7 +644,7 @@ fn runs_are_json_alone_and_as_a_list() {
       "unconfirmed":1},
      "waiting_opt_outs":0,
      "losses":[
-      {"field":"sender_email","count":12,"example":"ops@example.org","object":"group","reason":"emfluence groups have no such field"}],
+      {"field":"sender_email","count":12,"example":"ops@example.org","object":"group","reason":"emfluence groups have no such field","examples":["ops@example.org"]}],
      "warnings":[]}
     "#);
     let busy = JobResult::NoRun {

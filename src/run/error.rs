@@ -65,6 +65,9 @@ pub enum RunError {
     /// An approval does not fit; the refusal stands.
     #[error("{0}")]
     Approval(String),
+    /// A person was asked, and the answer was no.
+    #[error("the answer was no; nothing was written")]
+    Declined,
     /// The run was asked to stop.
     #[error(
         "the run was asked to stop; what was done is remembered, and the next run goes on from there"
@@ -78,7 +81,7 @@ impl RunError {
         match self {
             RunError::UnknownJob { .. } | RunError::Config { .. } | RunError::Setup(_) => 2,
             RunError::State(error) => state_exit_code(error),
-            RunError::PlanMoved(_) | RunError::Approval(_) => 3,
+            RunError::PlanMoved(_) | RunError::Approval(_) | RunError::Declined => 3,
             RunError::Busy(_) => 5,
             RunError::Read { .. }
             | RunError::Groups { .. }

@@ -39,6 +39,8 @@ mod apply;
 
 mod record;
 
+mod migration;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
@@ -48,15 +50,19 @@ pub use accounts::{
 };
 pub use apply::{Approved, ItemFailure};
 pub use error::{RunError, state_exit_code};
-pub use prepare::{Cost, Planned};
+pub use migration::{Confirm, Migration, Verified};
+pub use prepare::{
+    AccountEstimate, Assessed, BothSides, Cost, Estimate, GroupCount, Planned, States,
+};
 pub use read::{AccountGroups, Everything, LinkedBy, Prediction};
 pub use record::{Outcome, RunReport};
 
 use crate::config::settled::JobConfig;
-use crate::plan::{Basis, GuardRefusal, Summary};
+use crate::plan::{Basis, GuardRefusal, Plan, Summary};
 use crate::state::{ApprovalAnswer, EMPTY_PLAN, RunEnd, RunStart};
 use accounts::{Access, unless_stopped};
 use apply::Spends;
+use prepare::Asks;
 
 /// How a run is asked for.
 #[derive(Clone, Debug)]
@@ -89,6 +95,37 @@ pub struct SavedPlan {
     pub empty: bool,
 }
 
+/// What a run goes by beside its job.
+#[derive(Clone, Copy)]
+enum Asked<'a> {
+    /// What is found is done.
+    Sync,
+    /// What was saved is done, or nothing.
+    Apply(&'a SavedPlan),
+    /// What is found is shown and asked for.
+    Migrate(&'a dyn Confirm),
+}
+
+impl<'a> Asked<'a> {
+    fn saved(self) -> Option<&'a SavedPlan> {
+        match self {
+            Asked::Apply(saved) => Some(saved),
+            Asked::Sync | Asked::Migrate(_) => None,
+        }
+    }
+
+    fn asks(self) -> Asks {
+        match self {
+            Asked::Sync => Asks::default(),
+            Asked::Apply(_) => Asks {
+                anew: true,
+                ..Asks::default()
+            },
+            Asked::Migrate(_) => Asks::MIGRATION,
+        }
+    }
+}
+
 impl Runner {
     /// Reads both sides and makes the plan; writes to no provider.
     pub async fn plan(&self, job: &str) -> Result<Planned, RunError> {
@@ -96,15 +133,20 @@ impl Runner {
         let _held = self.hold(job, Access::Read).await?;
         self.refuse_one_account(job)?;
         let mut prepared =
-            unless_stopped(&self.inner.options.stop, self.prepare(job, true, false)).await?;
-        if let Some(refusal) = prepared.planned.plan.refusals.first() {
-            let items = &prepared.planned.plan.tripped;
-            let (store, now) = (self.store(), self.now());
-            let id = store.offer_approval(&job.name, &refusal.approval, items, now)?;
-            rename_approval(&mut prepared.planned.plan.refusals, &id);
-        }
+            unless_stopped(&self.inner.options.stop, self.prepare(job, Asks::SHOWN)).await?;
+        self.offer_approval(job, &mut prepared.planned.plan)?;
         self.inner.options.progress.finish(&job.name);
         Ok(prepared.planned)
+    }
+
+    /// Gives a plan that a guard refused an approval that lets it pass.
+    fn offer_approval(&self, job: &JobConfig, plan: &mut Plan) -> Result<(), RunError> {
+        if let Some(refusal) = plan.refusals.first() {
+            let (store, now) = (self.store(), self.now());
+            let id = store.offer_approval(&job.name, &refusal.approval, &plan.tripped, now)?;
+            rename_approval(&mut plan.refusals, &id);
+        }
+        Ok(())
     }
 
     /// Makes one unattended run: read, plan, guard, apply, verify.
@@ -112,7 +154,7 @@ impl Runner {
     /// # Errors
     /// What keeps the run from being made at all. A run that was made and ended badly is a report.
     pub async fn sync(&self, job: &str, options: SyncOptions) -> Result<RunReport, RunError> {
-        Box::pin(self.run(job, &options, None)).await
+        Box::pin(self.run(job, &options, Asked::Sync)).await
     }
 
     /// Applies a saved plan once: everything is read and planned again, and any difference stops
@@ -129,7 +171,7 @@ impl Runner {
         if saved.empty {
             return self.nothing_to_apply(saved);
         }
-        Box::pin(self.run(&saved.job, &options, Some(saved))).await
+        Box::pin(self.run(&saved.job, &options, Asked::Apply(saved))).await
     }
 
     /// Predicts the reading requests of a run from the lists of groups.
@@ -144,9 +186,10 @@ impl Runner {
         &self,
         name: &str,
         options: &SyncOptions,
-        saved: Option<&SavedPlan>,
+        asked: Asked<'_>,
     ) -> Result<RunReport, RunError> {
         let job = self.job(name)?;
+        let saved = asked.saved();
         self.refuse_used(saved)?;
         let _held = self.hold(job, Access::Write).await?;
         self.refuse_one_account(job)?;
@@ -164,7 +207,7 @@ impl Runner {
             trigger: options.trigger.to_owned(),
             started,
         })?;
-        let result = Box::pin(self.run_started(job, &id, started, options, saved)).await;
+        let result = Box::pin(self.run_started(job, &id, started, options, asked)).await;
         self.inner.options.progress.finish(&job.name);
         self.prune_daily();
         match result {
@@ -213,14 +256,12 @@ impl Runner {
         id: &str,
         started: Timestamp,
         options: &SyncOptions,
-        saved: Option<&SavedPlan>,
+        asked: Asked<'_>,
     ) -> Result<RunReport, RunError> {
+        let saved = asked.saved();
         let store = &self.inner.store;
-        let mut prepared = unless_stopped(
-            &self.inner.options.stop,
-            self.prepare(job, false, saved.is_some()),
-        )
-        .await?;
+        let mut prepared =
+            unless_stopped(&self.inner.options.stop, self.prepare(job, asked.asks())).await?;
         // A refusal of mail that was seen is remembered whatever becomes of the run.
         store.record(&prepared.consent_seen(job))?;
         store.record(&prepared.give_up_flags(job))?;
@@ -236,6 +277,25 @@ impl Runner {
                 "the plan has moved since it was made, so nothing was written ({moved}); make a new one with `rosterd plan {} --out FILE`",
                 job.name
             )));
+        }
+        let mut migration = None;
+        if let Asked::Migrate(confirm) = asked {
+            // Whether it is refused or not: what stands behind a refusal is what has to be decided.
+            self.inner.options.progress.finish(&job.name);
+            self.offer_approval(job, &mut prepared.planned.plan)?;
+            let (before, estimate) = (prepared.assessed(), self.estimate(&prepared)?);
+            confirm.show(&prepared.planned, &before, &estimate);
+            migration = Some(Box::new(Migration {
+                command: confirm.command(),
+                providers: (job.source.clone(), job.target.clone()),
+                before,
+                estimate,
+                planned: prepared.planned.plan.summary.clone(),
+                asked_after: prepared.sides.reads.values().sum(),
+                began: started,
+                ended: started,
+                verified: None,
+            }));
         }
         let mut spends = Spends {
             plan: saved.map(|saved| saved.fingerprint.clone()),
@@ -262,13 +322,38 @@ impl Runner {
                         store.offer_approval(&job.name, &offered, &items, self.now())?;
                     rename_approval(&mut prepared.planned.plan.refusals, &id_offered);
                     let why = answer.map(|answer| approval_words(answer).to_owned());
-                    return self.record_refused(job, id, started, &prepared, why);
+                    let report = self.record_refused(job, id, started, &prepared, why)?;
+                    return Ok(RunReport {
+                        migration,
+                        ..report
+                    });
                 }
             }
         }
+        let is_empty = prepared.planned.plan.is_empty();
+        if let Asked::Migrate(confirm) = asked
+            && !is_empty
+        {
+            let stop = &self.inner.options.stop;
+            let answer = stop.run_until_cancelled(confirm.ask()).await;
+            if !answer.ok_or(RunError::Stopped)? {
+                return Err(RunError::Declined);
+            }
+        }
+        let began = self.now();
         let approved = spends.approved.clone();
         let applied = Box::pin(self.carry_out(job, id, prepared, spends)).await?;
-        self.record_applied(job, id, started, applied, approved)
+        let mut report = self.record_applied(job, id, started, applied, approved)?;
+        if let Some(mut migration) = migration {
+            (migration.began, migration.ended) = (began, report.finished);
+            report.migration = Some(migration);
+            // Where nothing was to be done, what was just read is the proof of it; and what ended
+            // badly is gone on with first.
+            if !is_empty && report.error.is_none() {
+                self.verify(job, &mut report).await;
+            }
+        }
+        Ok(report)
     }
 
     /// Takes down and reports that a plan without operations was applied.
@@ -303,6 +388,7 @@ impl Runner {
             error: None,
             losses: Vec::new(),
             accepted: BTreeSet::new(),
+            migration: None,
         };
         let end = RunEnd {
             finished: report.finished,

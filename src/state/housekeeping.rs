@@ -11,7 +11,71 @@ use super::runs;
 /// How far back requests count.
 const COUNTED: SignedDuration = SignedDuration::from_hours(24);
 
+/// From so many requests on, older answers count for half.
+const ENOUGH: u64 = 2_000;
+
+/// Requests to an account, and how long their answers were waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestTimes {
+    /// Requests that read.
+    pub reads: u64,
+    /// Milliseconds for which their answers were waited for.
+    pub read_millis: u64,
+    /// Requests that write.
+    pub writes: u64,
+    /// Milliseconds for which their answers were waited for.
+    pub write_millis: u64,
+}
+
 impl Store {
+    /// Adds how long an account took to answer.
+    pub fn add_request_times(&self, account: &str, times: RequestTimes) -> Result<(), StateError> {
+        self.write(|connection| {
+            for (effect, requests, millis) in [
+                ("read", times.reads, times.read_millis),
+                ("write", times.writes, times.write_millis),
+            ] {
+                if requests == 0 {
+                    continue;
+                }
+                // What it was years ago says little of today.
+                connection
+                    .prepare_cached(
+                        "INSERT INTO request_times (account, effect, requests, millis) VALUES (?1, ?2, ?3, ?4)
+                         ON CONFLICT (account, effect) DO UPDATE SET
+                             requests = CASE WHEN requests > ?5 THEN requests / 2 ELSE requests END + excluded.requests,
+                             millis = CASE WHEN requests > ?5 THEN millis / 2 ELSE millis END + excluded.millis",
+                    )?
+                    .execute((account, effect, count(requests), count(millis), count(ENOUGH)))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Returns how long an account took to answer so far.
+    pub fn request_times(&self, account: &str) -> Result<RequestTimes, StateError> {
+        self.read(|connection| {
+            let mut times = RequestTimes::default();
+            let mut statement = connection.prepare_cached(
+                "SELECT effect, requests, millis FROM request_times WHERE account = ?1",
+            )?;
+            let mut rows = statement.query([account])?;
+            while let Some(row) = rows.next()? {
+                let number = |column| {
+                    row.get::<_, i64>(column)
+                        .map(|number| u64::try_from(number).unwrap_or_default())
+                };
+                let (requests, millis) = (number(1)?, number(2)?);
+                if row.get::<_, String>(0)? == "read" {
+                    (times.reads, times.read_millis) = (requests, millis);
+                } else {
+                    (times.writes, times.write_millis) = (requests, millis);
+                }
+            }
+            Ok(times)
+        })
+    }
+
     /// Counts requests that were sent to an account in the hour of `now`, and lets go of counts
     /// that are too old to matter.
     pub fn count_requests(

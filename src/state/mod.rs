@@ -49,6 +49,7 @@ pub use approvals::ApprovalAnswer;
 pub use change::Change;
 pub use error::StateError;
 pub use failures::{AcceptedRecord, FailureNote, FailureRecord};
+pub use housekeeping::RequestTimes;
 pub use inventory::Inventory;
 pub use jobs::{JobStatus, PausedRecord};
 pub use journal::{

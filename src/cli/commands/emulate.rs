@@ -29,6 +29,10 @@ pub(crate) struct EmulateArgs {
     /// A JSON file with faults to act out.
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
+    /// Writes a config with all emulated accounts, and their logins into FILE.secrets; replaces
+    /// nothing.
+    #[arg(long, value_name = "FILE")]
+    write_config: Option<PathBuf>,
 }
 
 pub(crate) async fn cmd_emulate(args: &EmulateArgs) -> Result<ExitCode, CommandError> {
@@ -38,6 +42,7 @@ pub(crate) async fn cmd_emulate(args: &EmulateArgs) -> Result<ExitCode, CommandE
         groups: args.groups,
         members: args.members,
         faults: args.faults.clone(),
+        config: args.write_config.clone(),
     };
     emulate::run(&options, &mut stdout())
         .await

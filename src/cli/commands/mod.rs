@@ -15,6 +15,7 @@ pub(super) mod init;
 pub(super) mod link;
 pub(super) mod links;
 pub(super) mod man;
+pub(super) mod migrate;
 pub(super) mod pause;
 pub(super) mod plan;
 pub(super) mod restore;

@@ -180,6 +180,10 @@ impl Target for Emfluence {
         }
     }
 
+    fn predicted_check(&self, groups: u64, listed: u64, _account: u64) -> u64 {
+        read::predicted_check(groups, listed)
+    }
+
     fn predicted_profiles(&self, people: u64, account: u64) -> u64 {
         read::predicted_profiles(people, account)
     }

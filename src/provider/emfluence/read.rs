@@ -430,6 +430,11 @@ pub(super) fn predicted(groups: &[GroupRow]) -> u64 {
     before + definitions + pages(LISTING_ROWS) + both_kinds + pages(SEARCH_ROWS) + account
 }
 
+/// Predicts the requests that list groups once more: each is found by its id, looked up, and listed.
+pub(super) fn predicted_check(groups: u64, listed: u64) -> u64 {
+    groups * 3 + listed / LISTING_ROWS
+}
+
 /// Predicts the requests that read the profiles of some people of an account: the first page, which
 /// decides how the rest is read, and the rest of the account, or its two scans and one look-up each.
 pub(super) fn predicted_profiles(people: u64, account: u64) -> u64 {

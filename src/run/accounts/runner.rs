@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::handle::Handle;
 use super::locks::AccountLocks;
 use crate::config::settled::{Config, JobConfig};
-use crate::http::Transport;
+use crate::http::{Statistics, Transport};
 use crate::run::error::RunError;
 use crate::state::{Locks, Store};
 
@@ -81,8 +81,8 @@ pub(in crate::run) struct Inner {
     pub(super) locks: Locks,
     pub(super) handles: Mutex<HashMap<String, Arc<Handle>>>,
     pub(super) accounts: Mutex<HashMap<String, crate::http::Account>>,
-    /// How many requests of each account stand in the state database, by account key.
-    pub(super) counted: Mutex<HashMap<String, u64>>,
+    /// What of each account's requests stands in the state database, by account key.
+    pub(super) counted: Mutex<HashMap<String, Statistics>>,
 }
 
 impl Runner {

@@ -43,7 +43,7 @@ use crate::run::error::RunError;
 use crate::run::prepare::Prepared;
 use crate::run::read::{GroupNow, ProfilesNow, compile};
 use crate::run::settle::{Answer, Confirming, Item, Newcomers, RecentProfiles, SoFar};
-use crate::state::JournalId;
+use crate::state::{FieldChanges, JournalId};
 
 /// A journal entry with the items of it that nobody knows about; the write and the items handed
 /// along are those alone.
@@ -265,6 +265,7 @@ impl Applying<'_> {
         let total = steps.len() as u64;
         let store = self.runner.store();
         store.record(&self.prepared.agreement(self.confirming()))?;
+        self.count_links();
         store.record(&self.prepared.refresh(self.confirming())?)?;
         if total > 0 {
             self.runner
@@ -289,6 +290,30 @@ impl Applying<'_> {
         self.read_values_back().await?;
         self.worked_through = true;
         self.end_of_hindrances()
+    }
+
+    /// Counts the groups that are linked as they stand: no request tells of them.
+    fn count_links(&mut self) {
+        let operations = self.prepared.planned.plan.operations.iter();
+        let linked = operations.filter_map(|edit| match edit {
+            Edit::AdoptGroup { pair, fields, .. } if fields.is_empty() => Some(*pair),
+            _ => None,
+        });
+        let plan = &self.prepared.planned.plan;
+        let linked = linked.filter(|pair| plan.pair(*pair).writable);
+        let linked: Vec<PairIx> = linked.collect();
+        for pair in linked {
+            let item = Item {
+                op: "adopt_group",
+                pair: Some(pair),
+                joins: Vec::new(),
+                person: None,
+                target_id: None,
+                detail: None,
+            };
+            let known = self.prepared.known(self.job);
+            self.tally.done(known, &item, FieldChanges::new());
+        }
     }
 
     async fn send_all(&mut self, steps: Vec<Step>, total: u64) -> Result<(), RunError> {

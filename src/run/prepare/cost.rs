@@ -1,15 +1,22 @@
 //! What applying a plan takes at the target.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Leaving, Snapshot, Takes};
 use crate::plan::pack::Step;
 use crate::plan::{PairIx, Plan};
 use crate::run::accounts::Handle;
 
-/// Tells what applying takes at the target, reading back included.
-pub(super) fn takes(target: &Handle, plan: &Plan, steps: &[Step], snapshot: &Snapshot) -> Takes {
+/// Tells what applying takes at the target, reading back included, and what each kind of work takes
+/// of it.
+pub(super) fn takes(
+    target: &Handle,
+    plan: &Plan,
+    steps: &[Step],
+    snapshot: &Snapshot,
+) -> (Takes, BTreeMap<&'static str, Takes>) {
     let mut takes = Takes::default();
+    let mut work: BTreeMap<&'static str, Takes> = BTreeMap::new();
     let account = snapshot.members.len() as u64 + plan.summary.members_created;
     let rows = |pair: &PairIx| {
         let listing = plan
@@ -21,7 +28,7 @@ pub(super) fn takes(target: &Handle, plan: &Plan, steps: &[Step], snapshot: &Sna
     };
     let mut shown_by = BTreeSet::new();
     for step in steps {
-        takes += target.adapter.takes(step.load());
+        let mut own = target.adapter.takes(step.load());
         let groups = step.shown_by();
         if let Step::LeaveGroups { rows: people, how } = step
             && *how != Leaving::OptOut
@@ -29,11 +36,16 @@ pub(super) fn takes(target: &Handle, plan: &Plan, steps: &[Step], snapshot: &Sna
         {
             let (people, listed) = (people.len() as u64, groups.iter().map(rows).sum());
             let groups = groups.len() as u64;
-            takes.reads += target
+            own.reads += target
                 .adapter
                 .predicted_look(people, groups, listed, account);
         }
+        takes += own;
+        *work.entry(purpose(step)).or_default() += own;
         shown_by.extend(groups);
+        if let Step::CreateMembers { join, .. } = step {
+            shown_by.extend(join);
+        }
     }
     let profiles = plan.summary.members_created + plan.summary.members_updated;
     if profiles > 0 {
@@ -49,5 +61,25 @@ pub(super) fn takes(target: &Handle, plan: &Plan, steps: &[Step], snapshot: &Sna
             .adapter
             .predicted_check(shown_by.len() as u64, listed, account);
     }
-    takes
+    (takes, work)
+}
+
+/// Says what a request is for.
+fn purpose(step: &Step) -> &'static str {
+    match step {
+        Step::CreateCustomField { .. } => "creating custom fields",
+        Step::CreateGroup { .. } => "creating groups",
+        Step::EditGroups { .. } => "changing groups",
+        Step::DeleteGroup { .. } => "deleting groups",
+        Step::CreateMembers { .. } => "creating people",
+        Step::UpdateMembers { .. } => "changing people",
+        Step::ChangeAddress { .. } => "changing addresses",
+        Step::AddMemberships { .. } | Step::JoinGroups { .. } => "adding to groups",
+        Step::BringBack { .. } => "bringing people back",
+        Step::LeaveGroups { how, .. } if *how == Leaving::OptOut => "carrying opt-outs",
+        Step::RemoveMemberships { .. } | Step::LeaveGroups { .. } => "taking out of groups",
+        Step::OptOutOfAccount { .. }
+        | Step::CreateOptedOut { .. }
+        | Step::OptOutOfGroups { .. } => "carrying opt-outs",
+    }
 }

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::losses::Losses;
 use crate::config::settled::JobConfig;
 use crate::mapping::BoundMapping;
 use crate::model::{Capabilities, Names, ObjectKind, Record, Schema, Snapshot, Value};
 use crate::plan::base::Base;
 use crate::plan::{DesiredGroup, Inputs, Loss, People, Policy, in_scope};
-use super::losses::Losses;
 use crate::run::accounts::Runner;
 use crate::run::read::Sides;
 

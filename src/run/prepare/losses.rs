@@ -73,8 +73,7 @@ impl<'a> Losses<'a> {
 
     /// Counts a value of a group for which the target has no field.
     pub(super) fn without_a_home(&mut self, field: &str, value: &str) {
-        let reason = "the target has no field for it; it is kept as a carried value".to_owned();
-        self.entry(field, reason).0.add(value);
+        self.entry(field, NO_FIELD.to_owned()).0.add(value);
     }
 
     fn entry(&mut self, field: &str, reason: String) -> &mut (Met, Option<String>) {
@@ -82,9 +81,9 @@ impl<'a> Losses<'a> {
     }
 
     pub(super) fn finish(self) -> Vec<Loss> {
+        let homeless = self.homeless();
         let Losses {
             job,
-            schema,
             object,
             counted,
             ..
@@ -94,13 +93,38 @@ impl<'a> Losses<'a> {
             .map(|((field, reason), (met, value))| {
                 let remedy = match value {
                     Some(value) => Some(line(job, object, &field, &value)),
-                    None => home_of(job, schema, object, &field),
+                    None if reason == NO_FIELD => homeless.clone(),
+                    None => None,
                 };
                 loss(field, object, &met, reason, remedy)
             })
             .collect()
     }
+
+    /// Finds a field of the target's groups that could hold all values without a home: one in which
+    /// people write what they like. One line holds all of them, since each field has one line.
+    fn homeless(&self) -> Option<String> {
+        let without = self.counted.keys();
+        let without: Vec<&str> = without
+            .filter(|(_, reason)| reason == NO_FIELD)
+            .map(|(field, _)| field.as_str())
+            .collect();
+        let home = |canonical: &&str| {
+            let spec = self.schema.by_canonical(ObjectKind::Group, canonical)?;
+            let fits = spec.kind == FieldType::Text && spec.writable != Writable::No;
+            fits.then_some(spec.wire)
+        };
+        let home = ["notes", "description"].iter().find_map(home)?;
+        let parts: Vec<String> = without
+            .iter()
+            .map(|field| format!("'{field}: ' ~ source.{field}"))
+            .collect();
+        Some(line(self.job, self.object, home, &parts.join(" ~ '; ' ~ ")))
+    }
 }
+
+/// Why a value of a group is lost for which the target has no field.
+const NO_FIELD: &str = "the target has no field for it; it is kept as a carried value";
 
 fn loss(
     field: String,
@@ -138,35 +162,18 @@ fn line(job: &JobConfig, object: ObjectKind, field: &str, expression: &str) -> S
     )
 }
 
-/// Finds a field of the target that could hold a value without a home: a text without a limit that
-/// people write for themselves.
-fn home_of(
-    job: &JobConfig,
-    schema: &Schema,
-    object: ObjectKind,
-    canonical: &str,
-) -> Option<String> {
+/// Writes the line that gives a value of a person's a home in a custom field.
+fn custom_field(job: &JobConfig, canonical: &str) -> String {
     let read = match canonical.strip_prefix("custom.") {
         Some(label) => format!("source.custom['{}']", label.replace('\'', "\\'")),
         None => format!("source.{canonical}"),
     };
-    match object {
-        ObjectKind::Member => Some(line(job, object, "custom.NAME", &read)),
-        ObjectKind::Group => {
-            let fields = schema.groups.iter();
-            let home = fields
-                .filter(|spec| matches!(spec.canonical, "notes" | "description"))
-                .filter(|spec| spec.kind == FieldType::Text && spec.writable != Writable::No)
-                .find(|spec| spec.canonical != canonical)?;
-            Some(line(job, object, home.wire, &read))
-        }
-    }
+    line(job, ObjectKind::Member, "custom.NAME", &read)
 }
 
 /// Counts the profile fields of the source that carry values and have no home at the target.
 pub(super) fn losses_of_fields(
     job: &JobConfig,
-    schema: &Schema,
     sides: &Sides,
     may_create_fields: bool,
 ) -> Vec<Loss> {
@@ -202,12 +209,13 @@ pub(super) fn losses_of_fields(
                 "the target has no field for it"
             };
             let remedy = if is_custom && !is_hidden && may_create_fields {
-                Some(format!("[jobs.{}] create_fields = true", job.name))
+                format!("[jobs.{}] create_fields = true", job.name)
             } else {
-                home_of(job, schema, ObjectKind::Member, &field)
+                custom_field(job, &field)
             };
             let reason = format!("{why}; it is kept as a carried value");
-            losses.push(loss(field.into(), ObjectKind::Member, met, reason, remedy));
+            let field = field.into();
+            losses.push(loss(field, ObjectKind::Member, met, reason, Some(remedy)));
         }
     }
     losses

@@ -4,9 +4,11 @@
 //! settled in between, and the plan is made, judged and priced.
 
 mod agreement;
+mod assessed;
 mod consent;
 mod cost;
 mod desired;
+mod estimate;
 mod gather;
 mod losses;
 mod persons;
@@ -16,8 +18,10 @@ mod recall;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use self::assessed::{Assessed, GroupCount, Sides as BothSides, States};
 use self::cost::takes;
 use self::desired::{desired_groups, leave_out_unknown, lost_pins, unread_definitions};
+pub use self::estimate::{AccountEstimate, Estimate};
 pub use self::planned::{Cost, Planned};
 use crate::config::settled::JobConfig;
 use crate::model::policy::Removal;
@@ -51,17 +55,43 @@ pub(in crate::run) struct Prepared {
     pub(in crate::run) explicit: BTreeSet<String>,
 }
 
+/// What a plan is made for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::run) struct Asks {
+    /// Collects what creations would write as well, for showing it.
+    pub(in crate::run) values: bool,
+    /// Reads the target whatever is remembered of it.
+    pub(in crate::run) anew: bool,
+    /// A person is asked before anything is written, so that the number of a first run's opt-outs is
+    /// not judged.
+    pub(in crate::run) confirmed: bool,
+}
+
+impl Asks {
+    /// For a plan that is shown.
+    pub(in crate::run) const SHOWN: Asks = Asks {
+        values: true,
+        anew: false,
+        confirmed: false,
+    };
+    /// For a migration.
+    pub(in crate::run) const MIGRATION: Asks = Asks {
+        values: false,
+        anew: true,
+        confirmed: true,
+    };
+}
+
 impl Runner {
-    /// Reads, maps and plans. `with_values` also collects what creations would write, for showing
-    /// it; with `anew` the target is read whatever is remembered of it.
+    /// Reads, maps and plans.
     pub(in crate::run) async fn prepare(
         &self,
         job: &JobConfig,
-        with_values: bool,
-        anew: bool,
+        asks: Asks,
     ) -> Result<Prepared, RunError> {
-        let policy = self.policy(job);
-        let recall = !anew && self.may_recall(job, &policy)?;
+        let mut policy = self.policy(job);
+        policy.opt_outs_confirmed = asks.confirmed;
+        let recall = !asks.anew && self.may_recall(job, &policy)?;
         let mut begun = self.begin_reading(job, !recall).await?;
         if recall {
             begun = match self.recall(job, &policy, begun).await? {
@@ -70,7 +100,7 @@ impl Runner {
             };
         }
         let (sides, base) = self.read_target(job, &policy, begun).await?;
-        self.prepare_sides(job, policy, sides, base, with_values)
+        self.prepare_sides(job, policy, sides, base, asks.values)
     }
 
     /// Maps and plans what was read.
@@ -95,7 +125,8 @@ impl Runner {
             base.resting
                 .contains_key(&item_key("create_field", label, ""))
         });
-        let (desired, mut losses) = desired_groups(&sides.mapping, &sides.source, job, &policy, schema);
+        let (desired, mut losses) =
+            desired_groups(&sides.mapping, &sides.source, job, &policy, schema);
         let mut desired = self.with_defaults(job, desired, schema);
         let unknown = leave_out_unknown(&mut desired, &sides.nameable, &job.target);
         let people = People::pair(
@@ -156,7 +187,7 @@ impl Runner {
             warnings: &warnings,
         });
         let steps = pack(&plan, &people, &capabilities, schema.group_name_field());
-        let takes = takes(&target, &plan, &steps, &sides.target);
+        let (takes, work) = takes(&target, &plan, &steps, &sides.target);
         let seconds = target.requests_per_minute.map_or(0, |pace| {
             ((takes.writes + takes.reads) * 60).div_ceil(u64::from(pace.max(1)))
         });
@@ -166,6 +197,8 @@ impl Runner {
             requests: BTreeMap::from([(job.target.clone(), takes.writes)]),
             reads,
             estimated_seconds: seconds + takes.waits,
+            applying: takes,
+            work,
         };
         let mut created_values = BTreeMap::new();
         if with_values {

@@ -50,7 +50,7 @@ pub(super) fn look(
         refresh: Vec::new(),
         newcomers: Newcomers::new()?,
         unread: false,
-        losses: losses_of_fields(job, schema, sides, may_create_fields),
+        losses: losses_of_fields(job, sides, may_create_fields),
     };
     let mut left_out = Losses::new(job, schema, &sides.mapping, ObjectKind::Member);
     let listed = listed(&sides.source);

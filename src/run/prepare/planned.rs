@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::model::{Name, Names, Record};
+use crate::model::{Name, Names, Record, Takes};
 use crate::plan::{People, PersonIx, Plan};
 
 /// Requests that applying a plan sends, reads apart, and the time they take.
@@ -15,6 +15,10 @@ pub struct Cost {
     pub reads: BTreeMap<String, u64>,
     /// Seconds that the writing requests take at the provider's pace.
     pub estimated_seconds: u64,
+    /// What applying takes at the target, reading back included.
+    pub applying: Takes,
+    /// The same by what it is for, without what is read back of everything at once.
+    pub work: BTreeMap<&'static str, Takes>,
 }
 
 /// A plan together with what it takes to show it.

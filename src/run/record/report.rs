@@ -9,6 +9,7 @@ pub use crate::state::Outcome;
 use crate::config::settled::JobConfig;
 use crate::plan::{Blocked, GuardRefusal, Summary};
 use crate::run::apply::{Approved, ItemFailure};
+use crate::run::migration::Migration;
 use crate::run::prepare::Prepared;
 
 /// What one run did.
@@ -52,6 +53,8 @@ pub struct RunReport {
     pub losses: Vec<crate::plan::Loss>,
     /// The items that a person has accepted, of this run or of earlier ones.
     pub accepted: BTreeSet<String>,
+    /// What a migration knows beside it.
+    pub migration: Option<Box<Migration>>,
 }
 
 impl RunReport {
@@ -91,6 +94,7 @@ impl RunReport {
             error: None,
             losses: plan.losses.clone(),
             accepted: prepared.planned.accepted.clone(),
+            migration: None,
         }
     }
 
@@ -105,7 +109,11 @@ impl RunReport {
 
     /// Returns the exit code.
     pub fn exit_code(&self) -> u8 {
-        self.outcome.exit_code()
+        let code = self.outcome.exit_code();
+        match &self.migration {
+            Some(migration) => migration.exit_code(code),
+            None => code,
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod groups;
 mod guards;
 mod hostile;
 mod kill;
+mod migrate;
 mod output;
 mod readme;
 mod signals;

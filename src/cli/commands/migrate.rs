@@ -1,0 +1,170 @@
+//! `rosterd migrate`: once, with a person watching.
+
+use std::io::Write;
+
+use super::sync::{finish, result_of};
+use crate::cli::confirm::YesArg;
+use crate::cli::context::{Context, find_job, find_provider, only_job};
+use crate::cli::error::CommandError;
+use crate::cli::exit::ExitCode;
+use crate::cli::format::{Format, FormatArg};
+use crate::cli::output::{print, tell};
+use crate::cli::wait::WaitArg;
+use crate::config::{self, Config};
+use crate::report::{harmless, write_assessment_json, write_assessment_text};
+use crate::run::{Assessed, Confirm, Estimate, Planned};
+
+/// Moves groups and members to another account, once, while a person looks on.
+///
+/// Says first what moves, what stays behind and what it takes, asks, writes, and reads both sides
+/// once more in the end. Interrupted at any point, the same command goes on from there. `--yes` answers the question and
+/// never a guard.
+#[derive(clap::Args, Debug)]
+pub(crate) struct MigrateArgs {
+    /// The job; may be left out where the config has only one.
+    #[arg(conflicts_with_all = ["from", "to"])]
+    job: Option<String>,
+    /// The provider to read, in place of a job.
+    #[arg(long, value_name = "PROVIDER", requires = "to")]
+    from: Option<String>,
+    /// The provider to write to. Without a job of this pair in the config everything is as by
+    /// default: built-in mapping, mode "add".
+    #[arg(long, value_name = "PROVIDER", requires = "from")]
+    to: Option<String>,
+    /// Stops after the assessment: nothing is written to any provider.
+    #[arg(long, conflicts_with_all = ["yes", "approve"])]
+    assess: bool,
+    /// The approval that a guard offered: lets the operations it refused pass, once.
+    #[arg(long, value_name = "ID")]
+    approve: Option<String>,
+    #[command(flatten)]
+    yes: YesArg,
+    #[command(flatten)]
+    wait: WaitArg,
+    #[command(flatten)]
+    format: FormatArg,
+}
+
+pub(crate) async fn cmd_migrate(
+    context: &Context,
+    args: &MigrateArgs,
+) -> Result<ExitCode, CommandError> {
+    let mut config = context.config()?;
+    let job = job_of(&mut config, args)?;
+    if !args.assess {
+        // Found out before both accounts are read, which can take an hour.
+        args.yes.can_be_answered(
+            "`--assess` shows what it would come to, and `--yes` answers the question",
+        )?;
+    }
+    let runner = context.runner_that_waits(config, args.wait.wait)?;
+    if args.assess {
+        let assessing = context.interrupt.run(Box::pin(runner.assess(&job)));
+        let (planned, assessed, estimate) = assessing.await??;
+        print(|out| match args.format.format {
+            Format::Text => {
+                let verbose = context.verbose();
+                let again = command(args, &job);
+                write_assessment_text(out, &planned, &assessed, &estimate, &again, verbose)
+            }
+            Format::Json => write_assessment_json(out, &planned, &assessed, &estimate),
+        })?;
+        return Ok(ExitCode::Done);
+    }
+    let person = Person {
+        yes: args.yes,
+        json: args.format.format == Format::Json,
+        verbose: context.verbose(),
+        quiet: context.global.quiet,
+        context,
+        command: command(args, &job),
+        target: runner.job(&job)?.target.clone(),
+    };
+    let migrating = runner.migrate(&job, args.approve.as_deref(), &person);
+    let outcome = context.interrupt.run(Box::pin(migrating)).await?;
+    let (result, code) = result_of(&job, outcome);
+    finish(context, args.format, &[result], code, false)
+}
+
+/// Returns what was typed, as it is typed again.
+fn command(args: &MigrateArgs, job: &str) -> String {
+    match (&args.from, &args.to) {
+        (Some(from), Some(to)) => format!("rosterd migrate --from {from} --to {to}"),
+        _ => format!("rosterd migrate {job}"),
+    }
+}
+
+/// Finds the job that is meant, or makes the one of a pair that has none.
+fn job_of(config: &mut Config, args: &MigrateArgs) -> Result<String, CommandError> {
+    let (Some(from), Some(to)) = (&args.from, &args.to) else {
+        let Some(job) = &args.job else {
+            return only_job(config, "migrate");
+        };
+        return Ok(find_job(config, job)?.name.clone());
+    };
+    find_provider(config, from)?;
+    find_provider(config, to)?;
+    let of_pair = config.jobs.values();
+    let of_pair = of_pair.filter(|job| job.source == *from && job.target == *to);
+    let of_pair: Vec<&str> = of_pair.map(|job| job.name.as_str()).collect();
+    match of_pair.as_slice() {
+        [] => {
+            let job = config::implicit_job(config, from, to)
+                .map_err(|error| CommandError::usage(error.to_string()))?;
+            let name = job.name.clone();
+            config.jobs.insert(name.clone(), job);
+            Ok(name)
+        }
+        [only] => Ok((*only).to_owned()),
+        several => Err(CommandError::usage(format!(
+            "several jobs lead from \"{from}\" to \"{to}\": {}",
+            several.join(", ")
+        ))
+        .hint("name the one that is meant: `rosterd migrate JOB`")),
+    }
+}
+
+/// Whoever watches.
+struct Person<'a> {
+    yes: YesArg,
+    json: bool,
+    verbose: bool,
+    quiet: bool,
+    context: &'a Context,
+    command: String,
+    target: String,
+}
+
+impl Confirm for Person<'_> {
+    fn show(&self, planned: &Planned, assessed: &Assessed, estimate: &Estimate) {
+        let write = |out: &mut dyn Write| {
+            let (again, verbose) = (&self.command, self.verbose);
+            write_assessment_text(out, planned, assessed, estimate, again, verbose)
+        };
+        self.context.bars.suspend(|| {
+            // Standard output belongs to the document.
+            if !self.json {
+                drop(print(write));
+            } else if !self.quiet {
+                tell(write);
+            }
+        });
+    }
+
+    fn command(&self) -> String {
+        self.command.clone()
+    }
+
+    fn ask(&self) -> futures_util::future::BoxFuture<'_, bool> {
+        let question = format!("Write this to {}?", harmless(&self.target));
+        let yes = self.yes;
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        // A thread of its own: whoever stops the run does not have to answer first.
+        std::thread::spawn(move || {
+            let confirmed = yes.confirm(&question, |out| writeln!(out)).is_ok();
+            // Nobody listens any more where the run was stopped meanwhile.
+            answer.send(confirmed).unwrap_or_default();
+        });
+        Box::pin(async move { answered.await.unwrap_or(false) })
+    }
+}

@@ -1,0 +1,130 @@
+//! The one-shot migration: looked at first, asked for, carried out, and read once more.
+
+use jiff::Timestamp;
+
+use super::accounts::{Access, Runner, unless_stopped};
+use super::error::RunError;
+use super::prepare::{Asks, Assessed, Estimate, Planned};
+use super::record::RunReport;
+use super::{Asked, SyncOptions};
+use crate::config::settled::JobConfig;
+use crate::plan::Summary;
+
+/// What a person sees before a migration, and is asked.
+pub trait Confirm: Send + Sync {
+    /// Is shown what would be done, whether a guard refuses it or not.
+    fn show(&self, planned: &Planned, assessed: &Assessed, estimate: &Estimate);
+
+    /// Returns what is typed to make the migration, and to go on with it.
+    fn command(&self) -> String;
+
+    /// Asks whether to go on.
+    fn ask(&self) -> futures_util::future::BoxFuture<'_, bool>;
+}
+
+/// What a migration knows beside what every run does.
+#[derive(Clone, Debug)]
+pub struct Migration {
+    /// What is typed to go on with it.
+    pub command: String,
+    /// The source's and the target's configured names.
+    pub providers: (String, String),
+    /// Both sides before it.
+    pub before: Assessed,
+    /// What it was to take.
+    pub estimate: Estimate,
+    /// What was planned.
+    pub planned: Summary,
+    /// Requests of both accounts that were sent before the answer.
+    pub asked_after: u64,
+    /// When the answer came, or when everything was read where nothing had to be asked.
+    pub began: Timestamp,
+    /// When all was done, the last reading included.
+    pub ended: Timestamp,
+    /// Both sides after it, as they were read once more; why not, where they could not be. Nothing
+    /// where the run did not come that far.
+    pub verified: Option<Result<Verified, String>>,
+}
+
+/// Both sides after a migration.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verified {
+    /// Both sides, counted.
+    pub after: Assessed,
+    /// What a next run would do; nothing after a clean migration.
+    pub left: Summary,
+    /// How many operations that are.
+    pub operations: usize,
+}
+
+impl Runner {
+    /// Reads both sides and says what a migration would come to; writes to no provider.
+    pub async fn assess(&self, job: &str) -> Result<(Planned, Assessed, Estimate), RunError> {
+        let job = self.job(job)?;
+        let _held = self.hold(job, Access::Read).await?;
+        self.refuse_one_account(job)?;
+        let stop = &self.inner.options.stop;
+        let mut prepared = unless_stopped(stop, self.prepare(job, Asks::MIGRATION)).await?;
+        self.offer_approval(job, &mut prepared.planned.plan)?;
+        let (assessed, estimate) = (prepared.assessed(), self.estimate(&prepared)?);
+        self.inner.options.progress.finish(&job.name);
+        Ok((prepared.planned, assessed, estimate))
+    }
+
+    /// Makes the one-shot migration: as a run does it, but shown and asked for first, and verified by
+    /// reading both sides once more.
+    ///
+    /// The accounts are held from the first reading to the last, while the question waits for its
+    /// answer as well: what was shown is what is done, and whoever refuses meanwhile is left out as
+    /// in any run that takes long.
+    pub async fn migrate(
+        &self,
+        job: &str,
+        approve: Option<&str>,
+        confirm: &dyn Confirm,
+    ) -> Result<RunReport, RunError> {
+        let options = SyncOptions {
+            approve: approve.map(str::to_owned),
+            trigger: "migrate",
+        };
+        Box::pin(self.run(job, &options, Asked::Migrate(confirm))).await
+    }
+
+    /// Reads both sides once more and says what is left.
+    pub(super) async fn verify(&self, job: &JobConfig, report: &mut RunReport) {
+        let stop = &self.inner.options.stop;
+        let read = unless_stopped(stop, self.prepare(job, Asks::MIGRATION)).await;
+        let verified = read.map(|prepared| {
+            for (provider, reads) in &prepared.sides.reads {
+                *report.reads.entry(provider.clone()).or_default() += reads;
+            }
+            let plan = &prepared.planned.plan;
+            Verified {
+                after: prepared.assessed(),
+                left: plan.summary.clone(),
+                operations: plan.operations.len(),
+            }
+        });
+        let verified = verified.map_err(|error| error.to_string());
+        if let Some(migration) = &mut report.migration {
+            migration.verified = Some(verified);
+            migration.ended = self.now();
+        }
+    }
+}
+
+impl Migration {
+    /// Tells whether both sides were read once more and hold what they were to hold.
+    pub fn is_verified(&self) -> bool {
+        matches!(&self.verified, Some(Ok(verified)) if verified.operations == 0)
+    }
+
+    /// Returns the exit code of a migration whose run ended with a code.
+    pub fn exit_code(&self, run: u8) -> u8 {
+        match &self.verified {
+            Some(Err(_)) if matches!(run, 0 | 4) => 1,
+            Some(Ok(verified)) if run == 0 && verified.operations > 0 => 4,
+            _ => run,
+        }
+    }
+}

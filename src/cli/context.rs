@@ -12,8 +12,9 @@ use jiff::tz::TimeZone;
 use super::GlobalArgs;
 use super::error::CommandError;
 use super::interrupt::Interrupt;
+use super::logging::LogFormat;
 use super::output::tell;
-use super::progress::progress;
+use super::progress::{Shown, progress};
 use crate::config::settled::{JobConfig, ProviderConfig};
 use crate::config::{self, Config};
 use crate::run::{RunError, Runner, RunnerOptions};
@@ -23,6 +24,8 @@ use crate::state::Store;
 pub(super) struct Context {
     pub(super) global: GlobalArgs,
     pub(super) bars: MultiProgress,
+    /// Whether the command stays up and tells of itself in its log.
+    pub(super) is_service: bool,
     /// What signals have asked for.
     pub(super) interrupt: Interrupt,
 }
@@ -99,10 +102,13 @@ impl Context {
     ) -> Result<Runner, CommandError> {
         let store = Context::store(&config)?;
         self.interrupt.watch()?;
-        let wanted =
-            !self.global.quiet && self.global.log_format == super::logging::LogFormat::Text;
+        let shown = match self.global.log_format {
+            _ if self.global.quiet => Shown::Nowhere,
+            LogFormat::Text if !self.is_service => Shown::ToAPerson,
+            LogFormat::Text | LogFormat::Json => Shown::InTheLog,
+        };
         let options = RunnerOptions {
-            progress: progress(&self.bars, wanted),
+            progress: progress(&self.bars, shown),
             stop: self.interrupt.stop.clone(),
             wait,
             ..RunnerOptions::default()

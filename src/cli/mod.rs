@@ -141,6 +141,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         &bars,
     );
     let context = Context {
+        is_service: cli.command.is_service(),
         global: cli.global,
         bars,
         interrupt: Interrupt::default(),

@@ -92,7 +92,8 @@ impl Runner {
 
     /// Reads both sides once more and says what is left.
     pub(super) async fn verify(&self, job: &JobConfig, report: &mut RunReport) {
-        let stop = &self.inner.options.stop;
+        let (stop, progress) = (&self.inner.options.stop, &self.inner.options.progress);
+        progress.stage(&job.name, "Reading both sides once more");
         let read = unless_stopped(stop, self.prepare(job, Asks::MIGRATION)).await;
         let verified = read.map(|prepared| {
             for (provider, reads) in &prepared.sides.reads {

@@ -46,7 +46,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 pub use accounts::{
-    AccountLocks, Clock, Handle, OnlineReport, Progress, Runner, RunnerOptions, Silent,
+    AccountLocks, Clock, Gauge, Handle, Meter, OnlineReport, Progress, Runner, RunnerOptions,
+    Silent,
 };
 pub use apply::{Approved, ItemFailure};
 pub use error::{RunError, state_exit_code};

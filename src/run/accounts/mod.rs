@@ -8,6 +8,7 @@ mod counting;
 mod handle;
 mod hold;
 mod locks;
+mod meter;
 mod online;
 mod runner;
 mod set_up;
@@ -15,6 +16,7 @@ mod set_up;
 pub use handle::Handle;
 pub(in crate::run) use handle::unless_stopped;
 pub use locks::AccountLocks;
+pub use meter::{Gauge, Meter};
 pub use online::OnlineReport;
 pub use runner::{Clock, Progress, Runner, RunnerOptions, Silent};
 

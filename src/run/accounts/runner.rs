@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::handle::Handle;
 use super::locks::AccountLocks;
+use super::meter::Meter;
 use crate::config::settled::{Config, JobConfig};
 use crate::http::{Statistics, Transport};
 use crate::run::error::RunError;
@@ -21,8 +22,10 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 pub trait Progress: Send + Sync {
     /// A new stage has begun.
     fn stage(&self, job: &str, text: &str);
-    /// So many requests of a stage are done.
-    fn advance(&self, job: &str, done: u64, of: u64);
+    /// What the stage that has begun is measured by.
+    fn measure(&self, _job: &str, _meter: Meter) {}
+    /// So many steps of a plan are done.
+    fn advance(&self, _job: &str, _done: u64, _of: u64) {}
     /// The run has ended.
     fn finish(&self, job: &str);
 }
@@ -33,7 +36,6 @@ pub struct Silent;
 
 impl Progress for Silent {
     fn stage(&self, _job: &str, _text: &str) {}
-    fn advance(&self, _job: &str, _done: u64, _of: u64) {}
     fn finish(&self, _job: &str) {}
 }
 

@@ -38,7 +38,7 @@ use crate::config::settled::JobConfig;
 use crate::model::Refusal;
 use crate::plan::pack::Step;
 use crate::plan::{Edit, PairIx, PersonIx, names_unread_records};
-use crate::run::accounts::{Handle, Runner};
+use crate::run::accounts::{Handle, Meter, Runner};
 use crate::run::error::RunError;
 use crate::run::prepare::Prepared;
 use crate::run::read::{GroupNow, ProfilesNow, compile};
@@ -267,23 +267,20 @@ impl Applying<'_> {
         store.record(&self.prepared.agreement(self.confirming()))?;
         self.count_links();
         store.record(&self.prepared.refresh(self.confirming())?)?;
+        let takes = self.prepared.planned.cost.applying;
+        let meter = Meter::new(&self.handle, takes.writes + takes.reads);
+        let progress = self.runner.inner.options.progress.clone();
         if total > 0 {
-            self.runner
-                .inner
-                .options
-                .progress
-                .stage(&self.job.name, &format!("Writing to {}", self.job.target));
+            progress.stage(&self.job.name, &format!("Writing to {}", self.job.target));
+            progress.measure(&self.job.name, meter.clone());
         }
         let sent = self.send_all(steps, total).await;
         // Whatever ended it, what is under way is settled first.
         let landed = self.land_rest().await;
         sent.and(landed)?;
         if !self.open.is_empty() {
-            self.runner
-                .inner
-                .options
-                .progress
-                .stage(&self.job.name, "Reading back");
+            progress.stage(&self.job.name, "Reading back what was written");
+            progress.measure(&self.job.name, meter);
             self.read_back().await?;
         }
         self.look_for_twins().await?;

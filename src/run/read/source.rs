@@ -14,7 +14,7 @@ use crate::model::{
 use crate::plan::base::Base;
 use crate::plan::{in_scope, name_by_links};
 use crate::provider::{self, MemberAsk, ReadError, Role};
-use crate::run::accounts::{Handle, Runner};
+use crate::run::accounts::{Handle, Meter, Runner};
 use crate::run::error::{RunError, staging_error};
 
 use crate::state::Staging;
@@ -263,6 +263,9 @@ impl Runner {
             .cloned()
             .collect();
         let mut builder = SnapshotBuilder::new(&job.source, &salt, &mut begun.names, &mut staging);
+        let expected = begun.source.adapter.predicted_reads(&rows, false);
+        let meter = Meter::new(&begun.source, expected);
+        self.inner.options.progress.measure(&job.name, meter);
         // What another job took out here must not come to light only after the lists were read.
         self.wait_for_earlier(&begun.source).await?;
         let ask = MemberAsk {

@@ -18,7 +18,7 @@ use crate::model::{
 };
 use crate::plan::base::Base;
 use crate::provider::{self, MemberAsk, Role};
-use crate::run::accounts::Runner;
+use crate::run::accounts::{Meter, Runner};
 use crate::run::error::{RunError, staging_error};
 
 use crate::state::Staging;
@@ -191,6 +191,8 @@ impl Runner {
             .filter(|row| partners.contains(&row.id))
             .cloned()
             .collect();
+        let meter = Meter::new(&target, target.adapter.predicted_reads(&asked, true));
+        self.inner.options.progress.measure(&job.name, meter);
         let mut staging = Staging::new().map_err(staging_error)?;
         // A linked contact may still have the address that its record had last.
         let linked = source

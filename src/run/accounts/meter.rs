@@ -1,0 +1,55 @@
+//! How far a part of a run has come, in requests.
+
+use std::time::{Duration, Instant};
+
+use super::handle::Handle;
+use crate::http::Account;
+
+/// Measures a part of a run by the requests that an account was sent since it began.
+#[derive(Clone, Debug)]
+pub struct Meter {
+    account: Account,
+    before: u64,
+    expected: u64,
+    since: Instant,
+}
+
+/// What a [`Meter`] shows at a moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gauge {
+    /// Requests that were sent.
+    pub done: u64,
+    /// Requests that were predicted for all of it; nothing is known where it is zero.
+    pub expected: u64,
+    /// How much longer the account is left alone, because it asked for patience.
+    pub paused: Duration,
+    /// How long it goes on by now.
+    pub elapsed: Duration,
+}
+
+impl Meter {
+    /// Begins to measure; `expected` requests are predicted.
+    pub(in crate::run) fn new(handle: &Handle, expected: u64) -> Meter {
+        Meter {
+            account: handle.account.clone(),
+            before: handle.account.statistics().requests(),
+            expected,
+            since: Instant::now(),
+        }
+    }
+
+    /// Returns the provider's configured name.
+    pub fn provider(&self) -> &str {
+        self.account.name()
+    }
+
+    /// Looks at it.
+    pub fn gauge(&self) -> Gauge {
+        Gauge {
+            done: self.account.statistics().requests() - self.before,
+            expected: self.expected,
+            paused: self.account.paused_for(),
+            elapsed: self.since.elapsed(),
+        }
+    }
+}

@@ -55,7 +55,7 @@ pub use migration::{Confirm, Migration, Verified};
 pub use prepare::{
     AccountEstimate, Assessed, BothSides, Cost, Estimate, GroupCount, Planned, States,
 };
-pub use read::{AccountGroups, Everything, LinkedBy, Prediction};
+pub use read::{AccountGroups, Everything, FirstRun, LinkedBy, Prediction};
 pub use record::{Outcome, RunReport};
 
 use crate::config::settled::JobConfig;

@@ -310,6 +310,17 @@ impl Store {
         })
     }
 
+    /// Tells whether a run of a job has ever worked through its plan.
+    pub fn has_completed(&self, job: &str) -> Result<bool, StateError> {
+        self.read(|connection| {
+            let completed = connection
+                .prepare_cached("SELECT completed FROM jobs WHERE name = ?1")?
+                .query_row([job], |row| row.get(0))
+                .optional()?;
+            Ok(completed.unwrap_or_default())
+        })
+    }
+
     /// Returns the newest runs, of one job or of all, newest first.
     pub fn history(&self, job: Option<&str>, limit: usize) -> Result<Vec<RunRecord>, StateError> {
         self.read(|connection| {

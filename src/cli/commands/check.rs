@@ -214,7 +214,7 @@ fn too_slow(prediction: &Prediction) -> Option<String> {
     let takes = Duration::from_secs_f64(prediction.minutes.max(0.0) * 60.0);
     (takes > period).then(|| {
         format!(
-            "reading takes about {} and the schedule fires every {}: a run can't fit",
+            "reading takes about {} and the schedule fires every {}: a run can't end before the next one starts",
             duration(takes),
             duration(period)
         )
@@ -330,8 +330,17 @@ fn write_text(out: &mut dyn Write, context: &Context, findings: &Findings) -> io
                 let (job, reads) = (harmless(job), reads.join(" and "));
                 writeln!(
                     out,
-                    "{GOOD}ok{GOOD:#} {job}: a run reads {reads}; that takes {takes} at the providers' pace"
+                    "{GOOD}ok{GOOD:#} {job}: a run reads {reads}; that takes {takes}"
                 )?;
+                if let Some(first) = prediction.first {
+                    let minutes = prediction.minutes + first.minutes;
+                    let all = duration(Duration::from_secs_f64(minutes.max(0.0) * 60.0));
+                    writeln!(
+                        out,
+                        "  a first run writes as well, up to about {}, and takes about {all} in all",
+                        counted(first.requests as usize, "request")
+                    )?;
+                }
                 for warning in too_slow(prediction).iter().chain(&prediction.warnings) {
                     writeln!(out, "  {WARNING}warning:{WARNING:#} {}", harmless(warning))?;
                 }
@@ -354,6 +363,9 @@ fn document(findings: &Findings, code: ExitCode) -> Value {
                 Some(Ok(prediction)) => {
                     row["reads"] = json!(prediction.reads);
                     row["minutes"] = json!(prediction.minutes);
+                    row["first_run"] = json!(prediction.first.map(|first| {
+                        json!({"requests": first.requests, "minutes": first.minutes + prediction.minutes})
+                    }));
                     row["warning"] = json!(too_slow(prediction));
                     row["warnings"] = json!(prediction.warnings);
                 }
@@ -400,6 +412,7 @@ mod tests {
         let prediction = |minutes, period| Prediction {
             reads: BTreeMap::new(),
             minutes,
+            first: None,
             period,
             warnings: Vec::new(),
         };

@@ -20,7 +20,7 @@ mod source;
 mod target;
 
 pub use account::{AccountGroups, Everything, LinkedBy};
-pub use predict::Prediction;
+pub use predict::{FirstRun, Prediction};
 
 pub(super) use again::{
     GroupNow, ProfilesNow, group_now, groups_and_profiles_now, groups_as_stored, groups_now,

@@ -536,27 +536,9 @@ pub(super) fn migration_json(report: &RunReport, migration: &Migration) -> Value
 }
 
 fn assessed_json(assessed: &Assessed) -> Value {
-    let states = |states: Option<States>| {
-        states.map(|states| {
-            json!({
-                "active": states.active, "unconfirmed": states.unconfirmed,
-                "undeliverable": states.undeliverable, "opted_out": states.opted_out,
-            })
-        })
-    };
-    let groups: Vec<Value> = assessed
-        .groups
-        .iter()
-        .map(|group| {
-            json!({
-                "source_name": group.source_name, "target_name": group.target_name, "exists": group.exists,
-                "source": states(group.source), "target": states(group.target),
-            })
-        })
-        .collect();
     let met = |met: &Met| json!({"count": met.count(), "examples": met.examples()});
     json!({
-        "groups": groups,
+        "groups": assessed.groups,
         "out_of_scope": met(&assessed.out_of_scope),
         "people": assessed.people,
         "known_at_target": assessed.known_at_target,

@@ -39,6 +39,7 @@ mod apply;
 
 mod record;
 
+mod explain;
 mod migration;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,6 +52,10 @@ pub use accounts::{
 };
 pub use apply::{Approved, ItemFailure};
 pub use error::{RunError, state_exit_code};
+pub use explain::{
+    Explained, FieldExplained, GroupExplained, Held, LinkExplained, MembershipExplained, Next,
+    PersonExplained, Written,
+};
 pub use migration::{Confirm, Migration, Verified};
 pub use prepare::{
     AccountEstimate, Assessed, BothSides, Cost, Estimate, GroupCount, Planned, States,

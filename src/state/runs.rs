@@ -185,7 +185,7 @@ pub struct FieldChange {
 }
 
 /// An item of a past run.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
 pub struct PastItem {
     /// The run's identifier.
     pub run: String,

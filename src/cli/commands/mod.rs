@@ -7,6 +7,7 @@ pub(super) mod check;
 pub(super) mod completions;
 pub(super) mod demo;
 pub(super) mod emulate;
+pub(super) mod explain;
 pub(super) mod export;
 pub(super) mod failures;
 pub(super) mod groups;

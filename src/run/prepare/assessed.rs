@@ -31,9 +31,11 @@ pub struct Sides<T> {
 }
 
 /// The members of a group and of its partner.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct GroupCount {
-    /// The group's name at the source.
+    /// The group's id at the source.
+    pub source_id: Option<String>,
+    /// The name there.
     pub source_name: String,
     /// The name at the target.
     pub target_name: String,
@@ -46,7 +48,7 @@ pub struct GroupCount {
 }
 
 /// The members of a group by state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct States {
     /// Get the group's mail.
     pub active: u64,
@@ -68,6 +70,7 @@ impl Prepared {
             let Some(id) = &pair.source else { continue };
             let partner = pair.target.as_deref();
             assessed.groups.push(GroupCount {
+                source_id: pair.source.clone(),
                 source_name: pair.source_name.clone(),
                 target_name: pair.name.clone(),
                 source: states(source, id),

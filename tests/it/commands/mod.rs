@@ -4,6 +4,7 @@ mod accounts;
 mod backup;
 pub(crate) mod bed;
 mod config;
+mod explain;
 mod export;
 mod groups;
 mod guards;

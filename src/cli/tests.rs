@@ -51,6 +51,8 @@ fn help_names_every_command() {
       explain      Explains why a person or a group is as it is, and what the next run would do
       pause        Keeps a job from running on its schedule and from `sync --all`
       resume       Lets a paused job run on its schedule again
+      forget       Removes a person from the state database for good, and keeps them from ever being
+                   added again
       export       Copies an account into files: its groups, its people, and who is in which group
       backup       Copies the state database into a file, also while the service or a run uses it
       restore      Puts a copy of the state database back, while neither the service nor a run is active
@@ -143,6 +145,7 @@ fn options_stand_before_and_after_the_command() {
         "rosterd check --online",
         "rosterd backup copy.db --format json",
         "rosterd restore copy.db --yes",
+        "rosterd forget ana@example.org --yes --format json",
     ] {
         assert!(Cli::try_parse_from(line.split(' ')).is_ok(), "{line}");
     }

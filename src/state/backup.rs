@@ -56,6 +56,23 @@ impl Store {
     }
 }
 
+/// Finds the other files of ours beside a state database: copies that were made of it or of another
+/// one.
+///
+/// # Errors
+/// When the directory can't be read.
+pub fn copies_beside(state: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut copies = Vec::new();
+    for entry in directory_of(state).read_dir()? {
+        let path = entry?.path();
+        if path.is_file() && !same_file(&path, state) && says_it_is_ours(&path) {
+            copies.push(path);
+        }
+    }
+    copies.sort();
+    Ok(copies)
+}
+
 /// Opens a database of ours for reading, whichever version it has; nothing where there is none.
 pub(super) fn open_to_read(path: &Path) -> Result<Option<Connection>, StateError> {
     if path.is_dir() {

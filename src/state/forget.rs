@@ -15,85 +15,217 @@ use super::ledger::PersonKey;
 use super::{Store, jobs, keys, ledger};
 use crate::model::{Forgotten, ObjectKind};
 
+/// What was removed or emptied of a person, in rows, and what stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Removal {
+    /// Pairs of people, of now and of before.
+    pub links: usize,
+    /// Memberships.
+    pub memberships: usize,
+    /// Lines of the history, with the fields that they name.
+    pub history: usize,
+    /// Items of the journal.
+    pub journal: usize,
+    /// Items that failed or are blocked.
+    pub failures: usize,
+    /// Acceptances, and operations of approvals.
+    pub approvals: usize,
+    /// Refusals and removals of rosterd's own, in place of which the hash bars.
+    pub refusals: usize,
+    /// Carried values, and what was read of targets to save a reading.
+    pub memories: usize,
+    /// Contacts that had the address once and have another one by now. They stay: somebody else may
+    /// be meant.
+    pub later: usize,
+    /// Whether the write-ahead log still holds what was removed, because somebody reads the database.
+    pub log_is_held: bool,
+}
+
+impl Removal {
+    /// Tells whether anything was known of the person.
+    pub fn is_anything(&self) -> bool {
+        let rows = [
+            self.links,
+            self.memberships,
+            self.history,
+            self.journal,
+            self.failures,
+            self.approvals,
+            self.refusals,
+            self.memories,
+        ];
+        rows.iter().any(|rows| *rows > 0)
+    }
+}
+
 impl Store {
-    /// Removes the person of a normalised address and counts the rows that were removed or emptied.
+    /// Removes the person of a normalised address, also by former addresses that nobody else has, and
+    /// counts the rows that were removed or emptied.
     ///
-    /// A hash of the address stays and bars the person everywhere, with hashes of the ids that are
+    /// A hash of each address stays and bars the person everywhere, with hashes of the ids that are
     /// known of the person in any account; links and bases of the person are not stored again. An
     /// open journal entry can't be followed up for a person nobody knows, so it counts as failed.
     /// Content is overwritten in the file; copies and backups are left as they are.
-    pub fn forget_person(&self, address: &str, now: Timestamp) -> Result<usize, StateError> {
-        let touched = self.write(|connection| {
-            let linked = linked_ids(connection, address)?;
-            let others = other_addresses(connection, address)?;
-            let (mut touched, ids) = ledger::forget(connection, address, linked, &stamp(now))?;
-            for (account, id) in &ids {
-                touched += connection.execute(
-                    "DELETE FROM carried WHERE object = ?1 AND account = ?2 AND id = ?3",
-                    (ObjectKind::Member.as_str(), account, id),
-                )?;
-                touched += connection.execute(
-                    "DELETE FROM memberships WHERE member = ?2
-                         AND job IN (SELECT id FROM jobs WHERE target_account = ?1) /* walks: somebody is forgotten once */",
-                    (account, keys::find(connection, id)?),
-                )?;
-            }
-            // What is remembered of targets is only there to save a reading, so all of it goes.
-            let key = keys::find(connection, address)?;
-            touched += connection.execute("DELETE FROM remembered_members WHERE address = ?1 /* walks: somebody is forgotten once */", [key])?;
-            touched += connection.execute("DELETE FROM remembered_absent WHERE address = ?1 /* walks: somebody is forgotten once */", [key])?;
-            connection.execute("DELETE FROM remembered_targets /* walks: what hangs on them goes with them */", [])?;
-            for sql in [
-                "DELETE FROM memberships WHERE (job, member) IN (SELECT job, target FROM member_links WHERE address = ?1)
-                 /* walks: somebody is forgotten once */",
-                "DELETE FROM member_links WHERE address = ?1 /* walks: somebody is forgotten once */",
-                "DELETE FROM former_links WHERE address = ?1 /* walks: somebody is forgotten once */",
-            ] {
-                touched += connection.execute(sql, [key])?;
-            }
-            touched += empty_lines(connection, key)?;
-            let moves = keys::find(connection, "change_address")?;
-            for other in others {
-                match other {
-                    Other::Former(key) => touched += empty_lines(connection, Some(key))?,
-                    // Somebody else may be meant by it, but for the line that names both.
-                    Other::Later(key) => {
-                        touched += connection.execute(
-                            "DELETE FROM run_values WHERE item IN (SELECT id FROM run_items WHERE member = ?1 AND op = ?2)",
-                            (key, moves),
-                        )?;
-                    }
-                }
-            }
-            for text in ids.iter().map(|(_, id)| id.as_str()).chain([address]) {
-                keys::sweep(connection, Some(text))?;
-            }
-            for sql in [
-                "DELETE FROM failures WHERE member = ?1 OR instr(item_key, ?1) > 0 /* walks: somebody is forgotten once */",
-                "DELETE FROM accepted WHERE member = ?1 /* walks: somebody is forgotten once */",
-                "DELETE FROM approval_items WHERE instr(item_key, ?1) > 0 /* walks: somebody is forgotten once */",
-                "DELETE FROM journal_values WHERE (entry, position) IN
-                     (SELECT entry, position FROM journal_items WHERE member = ?1) /* walks: somebody is forgotten once */",
-                "UPDATE journal_items SET item_key = '', member = NULL, member_source = NULL, member_id = NULL, detail = NULL,
-                     outcome_id = NULL, message = NULL, outcome = CASE outcome WHEN 'confirmed' THEN outcome ELSE 'failed' END
-                 WHERE member = ?1 /* walks: somebody is forgotten once */",
-            ] {
-                touched += connection.execute(sql, [address])?;
-            }
-            connection.execute(
-                "UPDATE journal SET settled = ?1 WHERE settled IS NULL AND NOT EXISTS
-                     (SELECT 1 FROM journal_items WHERE entry = journal.id AND (outcome IS NULL OR outcome NOT IN ('confirmed', 'failed'))) /* walks: all that is open */",
-                [stamp(now)],
-            )?;
-            Ok(touched)
-        })?;
+    pub fn forget_person(&self, address: &str, now: Timestamp) -> Result<Removal, StateError> {
+        let mut removal = self.write(|connection| forget_all(connection, address, now))?;
         // The write-ahead log holds the old pages until it is emptied.
         let connection = self.lock();
-        connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        removal.log_is_held = connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
             .map_err(|error| StateError::of_sqlite(self.path(), error))?;
-        Ok(touched)
+        Ok(removal)
     }
+}
+
+/// Removes a person by the address and by the former ones that nobody else has by now.
+fn forget_all(connection: &Connection, address: &str, now: Timestamp) -> Result<Removal, Fault> {
+    let mut removal = Removal::default();
+    let former = forget_address(connection, address, now, &mut removal)?;
+    for former in former {
+        let is_taken = connection
+            .prepare_cached("SELECT 1 FROM member_links WHERE address = ?1 LIMIT 1 /* walks: somebody is forgotten once */")?
+            .exists([keys::find(connection, &former)?])?;
+        if is_taken {
+            keys::sweep(connection, Some(&former))?;
+        } else {
+            forget_address(connection, &former, now, &mut removal)?;
+        }
+    }
+    Ok(removal)
+}
+
+/// Removes what one address leads to; returns the former addresses of the pairs that went.
+fn forget_address(
+    connection: &Connection,
+    address: &str,
+    now: Timestamp,
+    removal: &mut Removal,
+) -> Result<Vec<String>, Fault> {
+    let linked = linked_ids(connection, address)?;
+    let others = other_addresses(connection, address)?;
+    let (refusals, ids) = ledger::forget(connection, address, linked, &stamp(now))?;
+    removal.refusals += refusals;
+    for (account, id) in &ids {
+        removal.memories += connection.execute(
+            "DELETE FROM carried WHERE object = ?1 AND account = ?2 AND id = ?3",
+            (ObjectKind::Member.as_str(), account, id),
+        )?;
+        removal.memberships += connection.execute(
+            "DELETE FROM memberships WHERE member = ?2
+                 AND job IN (SELECT id FROM jobs WHERE target_account = ?1) /* walks: somebody is forgotten once */",
+            (account, keys::find(connection, id)?),
+        )?;
+    }
+    // What is remembered of targets is only there to save a reading, so all of it goes.
+    let key = keys::find(connection, address)?;
+    for sql in [
+        "DELETE FROM remembered_members WHERE address = ?1 /* walks: somebody is forgotten once */",
+        "DELETE FROM remembered_absent WHERE address = ?1 /* walks: somebody is forgotten once */",
+    ] {
+        removal.memories += connection.execute(sql, [key])?;
+    }
+    connection.execute(
+        "DELETE FROM remembered_targets /* walks: what hangs on them goes with them */",
+        [],
+    )?;
+    removal.memberships += connection.execute(
+        "DELETE FROM memberships WHERE (job, member) IN (SELECT job, target FROM member_links WHERE address = ?1)
+         /* walks: somebody is forgotten once */",
+        [key],
+    )?;
+    for sql in [
+        "DELETE FROM former_links WHERE (job, source, target) IN
+             (SELECT job, source, target FROM member_links WHERE address = ?1) /* walks: somebody is forgotten once */",
+        "DELETE FROM member_links WHERE address = ?1 /* walks: somebody is forgotten once */",
+        "DELETE FROM former_links WHERE address = ?1 /* walks: somebody is forgotten once */",
+    ] {
+        removal.links += connection.execute(sql, [key])?;
+    }
+    removal.history += empty_lines(connection, key)?;
+    let moves = keys::find(connection, "change_address")?;
+    let mut former = Vec::new();
+    for other in others {
+        match other {
+            Other::Former(key) => {
+                removal.history += empty_lines(connection, Some(key))?;
+                former.push(Texts::new(connection).of(key)?.to_owned());
+            }
+            // Somebody else may be meant by it, but for the line that names both.
+            Other::Later(key) => {
+                removal.later += 1;
+                removal.history += connection.execute(
+                    "DELETE FROM run_values WHERE item IN (SELECT id FROM run_items WHERE member = ?1 AND op = ?2)",
+                    (key, moves),
+                )?;
+            }
+        }
+    }
+    for text in ids.iter().map(|(_, id)| id.as_str()).chain([address]) {
+        keys::sweep(connection, Some(text))?;
+    }
+    removal.failures += connection.execute(
+        "DELETE FROM failures WHERE member = ?1 OR instr(item_key, ?1) > 0 /* walks: somebody is forgotten once */",
+        [address],
+    )?;
+    for sql in [
+        "DELETE FROM accepted WHERE member = ?1 /* walks: somebody is forgotten once */",
+        "DELETE FROM approval_items WHERE instr(item_key, ?1) > 0 /* walks: somebody is forgotten once */",
+    ] {
+        removal.approvals += connection.execute(sql, [address])?;
+    }
+    connection.execute(
+        "DELETE FROM journal_values WHERE (entry, position) IN
+             (SELECT entry, position FROM journal_items WHERE member = ?1) /* walks: somebody is forgotten once */",
+        [address],
+    )?;
+    removal.journal += connection.execute(
+        "UPDATE journal_items SET item_key = '', member = NULL, member_source = NULL, member_id = NULL, detail = NULL,
+             outcome_id = NULL, message = NULL, outcome = CASE outcome WHEN 'confirmed' THEN outcome ELSE 'failed' END
+         WHERE member = ?1 /* walks: somebody is forgotten once */",
+        [address],
+    )?;
+    connection.execute(
+        "UPDATE journal SET settled = ?1 WHERE settled IS NULL AND NOT EXISTS
+             (SELECT 1 FROM journal_items WHERE entry = journal.id AND (outcome IS NULL OR outcome NOT IN ('confirmed', 'failed'))) /* walks: all that is open */",
+        [stamp(now)],
+    )?;
+    Ok(former)
+}
+
+/// Has everybody whom one database has forgotten be forgotten in another one as well, which may
+/// remember them; counts those whom it did remember.
+pub(super) fn forget_as_in(
+    from: &Connection,
+    to: &Connection,
+    now: Timestamp,
+) -> Result<usize, Fault> {
+    let forgotten = ledger::forgotten(from)?;
+    if forgotten.is_empty() {
+        return Ok(0);
+    }
+    ledger::take_hashes(from, to, &stamp(now))?;
+    let mut remembered = BTreeSet::new();
+    for sql in [
+        "SELECT text FROM texts /* walks: a copy is put back once */",
+        "SELECT member FROM journal_items WHERE member IS NOT NULL /* walks: a copy is put back once */",
+        "SELECT member FROM failures WHERE member IS NOT NULL /* walks: a copy is put back once */",
+        "SELECT member FROM accepted WHERE member IS NOT NULL /* walks: a copy is put back once */",
+        "SELECT key FROM consent_people WHERE kind = 'address' /* walks: a copy is put back once */",
+    ] {
+        let mut select = to.prepare(sql)?;
+        let mut rows = select.query([])?;
+        while let Some(row) = rows.next()? {
+            let text = super::base::text(row, 0)?;
+            if text.contains('@') && forgotten.contains(text) {
+                remembered.insert(text.to_owned());
+            }
+        }
+    }
+    let mut count = 0;
+    for address in &remembered {
+        count += usize::from(forget_all(to, address, now)?.is_anything());
+    }
+    Ok(count)
 }
 
 /// Returns the ids of a person at either side of every job, as account and id: by the links of

@@ -551,6 +551,29 @@ pub(super) fn forget(
     Ok((touched, ids))
 }
 
+/// Takes over from another database the hashes of those who were forgotten there.
+pub(super) fn take_hashes(from: &Connection, to: &Connection, since: &str) -> Result<(), Fault> {
+    let mut select = from.prepare(HASHES)?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let (owner, hash): (String, String) = (row.get(0)?, row.get(1)?);
+        if to.prepare_cached(HAS_HASH)?.exists((&owner, &hash))? {
+            continue;
+        }
+        let fact = to.prepare_cached(INSERT_FACT)?.insert((
+            "",
+            "forgotten",
+            "asked to be forgotten",
+            since,
+            None::<&str>,
+            None::<i64>,
+        ))?;
+        to.prepare_cached(INSERT_PERSON)?
+            .execute((fact, "hash", &owner, &hash))?;
+    }
+    Ok(())
+}
+
 fn has_other_address(people: &[PersonKey], address: &str) -> bool {
     people
         .iter()

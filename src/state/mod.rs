@@ -46,9 +46,11 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 pub use approvals::ApprovalAnswer;
+pub use backup::copies_beside;
 pub use change::Change;
 pub use error::StateError;
 pub use failures::{AcceptedRecord, FailureNote, FailureRecord};
+pub use forget::Removal;
 pub use housekeeping::RequestTimes;
 pub use inventory::Inventory;
 pub use jobs::{JobStatus, PausedRecord};
@@ -59,7 +61,7 @@ pub use journal::{
 pub use ledger::{AudienceKey, PersonKey};
 pub use locks::{Guard, LockError, Locks};
 pub use remembered::{MemoryKey, RememberedTarget, TargetReading};
-pub use restore::StagedCopy;
+pub use restore::{PutBack, StagedCopy};
 pub use runs::{
     ApprovedBy, EMPTY_PLAN, FieldChange, FieldChanges, Outcome, PastItem, RunEnd, RunItem,
     RunRecord, RunStart,

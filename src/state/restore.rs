@@ -15,7 +15,7 @@ use super::backup::{
 use super::error::{Fault, StateError};
 use super::inventory::Inventory;
 use super::schema::{self, Identity};
-use super::{Store, configure};
+use super::{Store, configure, forget};
 use crate::spool;
 
 /// A copy that was read, checked and brought up to date, and waits to be put back.
@@ -27,6 +27,16 @@ pub struct StagedCopy {
     path: PathBuf,
     content: Connection,
     inventory: Inventory,
+}
+
+/// What came of putting a copy back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PutBack {
+    /// Where what was there is kept.
+    pub kept: Option<PathBuf>,
+    /// How many people were in the copy and had been forgotten since, so that they are not in what
+    /// was put back; nothing where what was there can't tell who was forgotten.
+    pub forgotten: Option<usize>,
 }
 
 impl StagedCopy {
@@ -93,11 +103,13 @@ impl StagedCopy {
     /// damaged or newer; returns where what was there is kept: `<file>.before-restore`, or with a
     /// number where earlier ones are.
     ///
+    /// Whoever the database has forgotten, and can still tell so, is forgotten in what comes as well.
+    ///
     /// Nobody else may use the database; see [`super::Locks::lock_whole`].
     ///
     /// # Errors
     /// A [`StateError`] when the file is not ours or can't be written; then it is as before.
-    pub fn put_back(&self, state: &Path, now: Timestamp) -> Result<Option<PathBuf>, StateError> {
+    pub fn put_back(&self, state: &Path, now: Timestamp) -> Result<PutBack, StateError> {
         self.refuse_itself(state)?;
         // A link leads to the file that is meant.
         let state = match state.canonicalize() {
@@ -105,12 +117,43 @@ impl StagedCopy {
             _ => state.to_owned(),
         };
         if let Some(mut connection) = open_to_replace(&state)? {
-            return self.replace(&mut connection, &state);
+            let forgotten = self.forget_as_in(&connection, &state, now)?;
+            let kept = self.replace(&mut connection, &state)?;
+            return Ok(PutBack { kept, forgotten });
         }
         let kept = self.put_anew(&state)?;
         // It is in use from here on.
         Store::open(&state, now)?;
-        Ok(kept)
+        Ok(PutBack {
+            kept,
+            forgotten: None,
+        })
+    }
+
+    /// Forgets in the copy whom the database has forgotten; nothing where the database is of a version
+    /// that can't be asked.
+    fn forget_as_in(
+        &self,
+        connection: &Connection,
+        state: &Path,
+        now: Timestamp,
+    ) -> Result<Option<usize>, StateError> {
+        match schema::identify(connection, state) {
+            Ok(Identity::Ours(schema::VERSION)) => {}
+            _ => return Ok(None),
+        }
+        let transaction = self
+            .content
+            .unchecked_transaction()
+            .map_err(|error| StateError::of_sqlite(&self.path, error))?;
+        let done = forget::forget_as_in(connection, &transaction, now)
+            .and_then(|count| Ok(transaction.commit().map(|()| count)?));
+        match done.map_err(|fault| fault.at(state)) {
+            Ok(count) => Ok(Some(count)),
+            // What is damaged is replaced, whatever it knew.
+            Err(StateError::Damaged { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn refuse_itself(&self, state: &Path) -> Result<(), StateError> {

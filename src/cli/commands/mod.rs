@@ -10,6 +10,7 @@ pub(super) mod emulate;
 pub(super) mod explain;
 pub(super) mod export;
 pub(super) mod failures;
+pub(super) mod forget;
 pub(super) mod groups;
 pub(super) mod history;
 pub(super) mod init;

@@ -33,11 +33,12 @@ pub(crate) struct RestoreArgs {
 }
 
 /// What the copy can't know, whatever it holds.
-const UNKNOWN: [&str; 4] = [
+const UNKNOWN: [&str; 5] = [
     "What changed at the providers since the copy was made is found by reading: the next run of each job takes up what it finds, and adds nobody whom either side shows as refusing.",
     "Refusals that rosterd has remembered since then and that neither side shows any more are not in the copy, and bar nobody.",
     "People whom rosterd has unsubscribed from ActiveCampaign lists since then count as people who refuse.",
     "Pauses, acceptances, approvals and links set by hand are as they were when the copy was made.",
+    "Whoever was forgotten since then (`rosterd forget`) stays forgotten, where the database that is replaced is whole and of this version; else the copy brings them back, so forget them again. The copy itself goes on to hold them.",
 ];
 
 pub(crate) fn cmd_restore(context: &Context, args: &RestoreArgs) -> Result<ExitCode, CommandError> {
@@ -47,7 +48,7 @@ pub(crate) fn cmd_restore(context: &Context, args: &RestoreArgs) -> Result<ExitC
     let present = present(&state)?;
     let locks = Locks::new(&state);
     // Nobody is kept waiting while a person makes up their mind.
-    drop(take(&locks)?);
+    drop(take_whole(&locks, IN_USE)?);
     let (from, path) = (args.file.display().to_string(), state.display().to_string());
     let (copy, shown) = (harmless(&from), harmless(&path));
     let held = describe_inventory(staged.inventory(), &Context::zone());
@@ -66,9 +67,9 @@ pub(crate) fn cmd_restore(context: &Context, args: &RestoreArgs) -> Result<ExitC
             notes.iter().try_for_each(|note| writeln!(out, "- {note}"))
         },
     )?;
-    let _whole = take(&locks)?;
-    let kept = staged.put_back(&state, now)?;
-    let kept = kept.map(|kept| kept.display().to_string());
+    let _whole = take_whole(&locks, IN_USE)?;
+    let done = staged.put_back(&state, now)?;
+    let kept = done.kept.map(|kept| kept.display().to_string());
     print(|out| match args.format.format {
         Format::Text => {
             writeln!(out, "Restored {shown} from {copy}: {held}.")?;
@@ -79,6 +80,17 @@ pub(crate) fn cmd_restore(context: &Context, args: &RestoreArgs) -> Result<ExitC
                     harmless(kept)
                 )?;
             }
+            match done.forgotten {
+                None | Some(0) => {}
+                Some(1) => writeln!(
+                    out,
+                    "1 person of the copy had been forgotten since, and was taken out."
+                )?,
+                Some(many) => writeln!(
+                    out,
+                    "{many} people of the copy had been forgotten since, and were taken out."
+                )?,
+            }
             // Whoever was asked has read them.
             let unread = notes.iter().filter(|_| args.yes.yes);
             let mut unread = unread.map(|note| writeln!(out, "- {note}"));
@@ -87,7 +99,7 @@ pub(crate) fn cmd_restore(context: &Context, args: &RestoreArgs) -> Result<ExitC
         Format::Json => write_document(
             out,
             &json!({"version": super::VERSION, "path": path, "from": from, "restored": inventory_json(staged.inventory()),
-                    "kept": kept, "notes": notes}),
+                    "kept": kept, "forgotten": done.forgotten, "notes": notes}),
         ),
     })?;
     Ok(ExitCode::Done)
@@ -123,16 +135,14 @@ fn present(state: &Path) -> Result<Present, CommandError> {
     Ok(Present::Described(described))
 }
 
+const IN_USE: &str = "a copy is put back while no service and no run is active; `rosterd status` shows what is running";
+
 /// Takes the whole database, or says what it is in use for.
-fn take(locks: &Locks) -> Result<crate::state::Guard, CommandError> {
+pub(super) fn take_whole(locks: &Locks, hint: &str) -> Result<crate::state::Guard, CommandError> {
     locks.lock_whole().map_err(|error| {
         let is_busy = matches!(error, LockError::Busy { .. });
         let failure = CommandError::from(error);
-        if is_busy {
-            failure.hint("a copy is put back while no service and no run is active; `rosterd status` shows what is running")
-        } else {
-            failure
-        }
+        if is_busy { failure.hint(hint) } else { failure }
     })
 }
 

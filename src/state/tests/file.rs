@@ -502,7 +502,7 @@ fn what_is_no_sound_copy_is_refused_and_nothing_changes() {
 /// Puts a copy back at a place and tells how many memberships it brought, and what was kept.
 fn put_back(copy: &Path, path: &Path) -> (i64, Option<PathBuf>) {
     let staged = StagedCopy::read(copy, at(1)).unwrap();
-    let kept = staged.put_back(path, at(1)).unwrap();
+    let kept = staged.put_back(path, at(1)).unwrap().kept;
     let store = Store::open(path, at(1)).unwrap();
     assert_eq!(store.integrity_check().unwrap(), Vec::<String>::new());
     let mode: String = store

@@ -6,6 +6,7 @@ pub(crate) mod bed;
 mod config;
 mod explain;
 mod export;
+mod forget;
 mod groups;
 mod guards;
 mod hostile;

@@ -1,5 +1,6 @@
 //! `rosterd emulate`: the emulated providers as a server of their own.
 
+use std::fmt::Write as _;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -100,10 +101,11 @@ fn write_config(path: &Path, introduction: &serde_json::Value) -> anyhow::Result
         };
         let (login, defaults) = more;
         let defaults = defaults.replace("NAME", name);
-        config.push_str(&format!(
+        write!(
+            config,
             "\n[providers.{name}]\nkind = \"{kind}\"\nbase_url = \"{}\"\n{login}{key} = {{ file = \"{directory}/{name}\" }}\n{defaults}",
             text("base_url")
-        ));
+        )?;
     }
     config.push_str("\n[jobs.crm-to-mail]\nsource = \"crm\"\ntarget = \"mail\"\n");
     let made =

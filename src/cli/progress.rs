@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::fmt;
 use std::io::IsTerminal;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
+use tokio::time::Instant;
 
 use super::output::tell;
 use crate::report::{duration, harmless};

@@ -45,7 +45,9 @@ mod tests {
         let values: Vec<String> = (10..40).map(|number| format!("value {number}")).collect();
         let count = |values: Vec<&String>| {
             let mut met = Met::default();
-            values.into_iter().for_each(|value| met.add(value));
+            for value in values {
+                met.add(value);
+            }
             met
         };
         let met = count(values.iter().chain(&values).collect());

@@ -1,6 +1,8 @@
 //! How far a part of a run has come, in requests.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::handle::Handle;
 use crate::http::Account;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::json::{BlockedRow, Counts, FORMAT_VERSION, LossRow, RefusalRow, write_document};
 use super::paint::{ADDED, ASIDE, CHANGED, GONE, HEADING, STOP};
-use super::sections::{self, heading, limit};
+use super::sections::{self, heading, limit, remedy_after};
 use super::table::{Cell, write_table};
 use super::words::{count, duration, explain, grouped, harmless, listed, shortened, summary};
 use crate::model::{Met, Takes};
@@ -279,11 +279,7 @@ fn losses(out: &mut dyn Write, losses: &[Loss], verbose: bool) -> io::Result<()>
             .map(|example| format!("\"{}\"", shortened(example, verbose)))
             .collect();
         writeln!(out, "      {ASIDE}such as {}{ASIDE:#}", quoted.join(", "))?;
-        // One line can keep several, and is said once, below the last of them.
-        let is_said_next = losses
-            .get(at + 1)
-            .is_some_and(|next| next.remedy == loss.remedy);
-        if let Some(remedy) = loss.remedy.as_ref().filter(|_| !is_said_next) {
+        if let Some(remedy) = remedy_after(losses, at) {
             writeln!(out, "      to keep it: {}", harmless(remedy))?;
         }
     }

@@ -7,6 +7,7 @@ use super::paint::{ADDED, ASIDE, CHANGED, GONE, HEADING, KEPT, REFUSAL, STOP};
 use super::sections::{self, and_more, heading, limit};
 use super::view::{
     FieldChange, GroupChange, GroupVerb, MembershipChange, OptOuts, PlanView, ProfileChange,
+    created,
 };
 use super::words::{
     address, count, duration, explain, grouped, harmless, listed, padded, summary, value,
@@ -48,6 +49,7 @@ pub fn write_plan_text(out: &mut dyn Write, planned: &Planned, verbose: bool) ->
     text.groups(out)?;
     text.memberships(out)?;
     text.holders(out)?;
+    text.created(out)?;
     text.profiles(out)?;
     text.withheld(out)?;
     sections::blocked(out, &plan.blocked, &planned.accepted, verbose)?;
@@ -57,7 +59,17 @@ pub fn write_plan_text(out: &mut dyn Write, planned: &Planned, verbose: bool) ->
     if !plan.is_empty() {
         writeln!(out, "\n{}", cost_sentence(&planned.cost))?;
     }
-    writeln!(out, "\n{}", last_line(planned))
+    writeln!(out, "\n{}", last_line(planned))?;
+    // Behind a refusal the way on is the approval, which has been named.
+    if plan.is_empty() || !plan.refusals.is_empty() {
+        return Ok(());
+    }
+    let job = harmless(&plan.job);
+    writeln!(
+        out,
+        "\nNext: `rosterd sync {job}` plans anew and applies; to apply exactly what was reviewed, \
+         `rosterd plan {job} --out FILE`, then `rosterd apply FILE`."
+    )
 }
 
 /// Says in one line what the plan comes to.
@@ -263,6 +275,63 @@ impl Text<'_> {
             &self.view.holders,
             |_| "",
         )
+    }
+
+    /// Writes what new people are created with: one person of each kind, or with `-v` everybody.
+    fn created(&self, out: &mut dyn Write) -> io::Result<()> {
+        let kinds = &self.view.kinds;
+        if kinds.is_empty() {
+            return Ok(());
+        }
+        let total = count(self.view.created.len() as u64, "person", "people");
+        if self.verbose {
+            heading(out, "New people", &total)?;
+            let mut everybody: Vec<PersonIx> = self.view.created.iter().copied().collect();
+            everybody.sort_unstable();
+            for person in everybody {
+                let name = address(self.planned.member(person));
+                writeln!(out, "  {ADDED}+{ADDED:#} {name}")?;
+                self.values(out, person)?;
+            }
+            return Ok(());
+        }
+        let note = match kinds.len() {
+            1 => format!("{total}, all with the same fields"),
+            kinds => format!(
+                "{total} of {} by the fields that are written",
+                count(kinds as u64, "kind", "kinds")
+            ),
+        };
+        heading(out, "New people", &note)?;
+        let shown = limit(kinds.len(), false);
+        for kind in &kinds[..shown] {
+            let Some(sample) = kind.members.first() else {
+                continue;
+            };
+            writeln!(
+                out,
+                "  {ADDED}+{ADDED:#} {} with {}, for example {}",
+                count(kind.members.len() as u64, "person", "people"),
+                count(kind.fields.len() as u64, "field", "fields"),
+                address(self.planned.member(*sample))
+            )?;
+            self.values(out, *sample)?;
+        }
+        let left = &kinds[shown..];
+        if !left.is_empty() {
+            let people: usize = left.iter().map(|kind| kind.members.len()).sum();
+            writeln!(
+                out,
+                "  {ASIDE}… and {} of {} more (-v shows all){ASIDE:#}",
+                count(people as u64, "person", "people"),
+                count(left.len() as u64, "kind", "kinds")
+            )?;
+        }
+        Ok(())
+    }
+
+    fn values(&self, out: &mut dyn Write, person: PersonIx) -> io::Result<()> {
+        self.fields(out, &created(self.planned, person))
     }
 
     fn profiles(&self, out: &mut dyn Write) -> io::Result<()> {

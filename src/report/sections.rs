@@ -115,7 +115,7 @@ pub(super) fn losses(out: &mut dyn Write, losses: &[Loss]) -> io::Result<()> {
         "Losses",
         "what the target can't hold; where possible rosterd remembers it",
     )?;
-    for loss in losses {
+    for (at, loss) in losses.iter().enumerate() {
         writeln!(
             out,
             "  - {} ({}): {}, for example \"{}\"; {}",
@@ -125,8 +125,19 @@ pub(super) fn losses(out: &mut dyn Write, losses: &[Loss]) -> io::Result<()> {
             shortened(loss.example(), false),
             harmless(&loss.reason)
         )?;
+        if let Some(remedy) = remedy_after(losses, at) {
+            writeln!(out, "      to keep it: {}", harmless(remedy))?;
+        }
     }
     Ok(())
+}
+
+/// Returns the line of the config to be said below a loss: one line can keep several in a row, and is
+/// said once, below the last of them.
+pub(super) fn remedy_after(losses: &[Loss], at: usize) -> Option<&str> {
+    let remedy = losses[at].remedy.as_deref()?;
+    let next = losses.get(at + 1).and_then(|next| next.remedy.as_deref());
+    (next != Some(remedy)).then_some(remedy)
 }
 
 /// Writes sentences that a person should read.

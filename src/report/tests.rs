@@ -331,6 +331,11 @@ fn a_plan_reads_from_opt_outs_to_the_last_line() {
     Created only to hold an opt-out  in no group, never mailed
       x eve@example.org
 
+    New people  2 people of 2 kinds by the fields that are written
+      + 1 person with 0 fields, for example eve@example.org
+      + 1 person with 1 field, for example ana@example.org
+          firstName  "Ana"
+
     Profiles  1 person
       ~ bo@old.example.org → bo@example.org  address
           firstName  (empty) → "Bo"
@@ -451,6 +456,120 @@ fn the_keys_of_a_plan_keep_their_order() {
         .map(|row| row["seq"].as_u64().unwrap())
         .collect();
     assert_eq!(sequence, (1..=14).collect::<Vec<u64>>());
+}
+
+/// Makes a plan that creates people, each with as many fields as its number asks for.
+fn creating(fields_of: &[usize]) -> Planned {
+    let addresses: Vec<String> = (0..fields_of.len())
+        .map(|at| format!("p{at:03}@example.org"))
+        .collect();
+    let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
+    let members: Vec<PersonIx> = (0..).take(fields_of.len()).map(PersonIx).collect();
+    let plan = Plan {
+        operations: vec![Edit::CreateMembers {
+            members: members.clone(),
+            to_opt_out: false,
+        }],
+        ..empty_plan()
+    };
+    let mut made = planned(&addresses, plan);
+    let values = |number: usize| -> Record {
+        (0..number)
+            .map(|field| {
+                (
+                    format!("field{field:02}").as_str().into(),
+                    "\u{1b}[2Jx".into(),
+                )
+            })
+            .collect()
+    };
+    made.created_values = members
+        .into_iter()
+        .zip(fields_of.iter().map(|number| values(*number)))
+        .collect();
+    made
+}
+
+#[test]
+fn a_plan_shows_one_new_person_of_each_kind_and_with_verbose_everybody() {
+    let made = creating(&[1, 2, 2]);
+    let short = written(|out| write_plan_text(out, &made, false));
+    assert!(short.contains("New people  3 people of 2 kinds"), "{short}");
+    assert!(
+        short.contains("  + 2 people with 2 fields, for example p001@example.org\n      field00  "),
+        "{short}"
+    );
+    assert!(!short.contains("p002@"), "{short}");
+    assert!(!short.contains('\u{1b}'), "{short}");
+    let long = written(|out| write_plan_text(out, &made, true));
+    for person in ["p000@", "p001@", "p002@"] {
+        assert!(
+            long.contains(&format!("  + {person}example.org\n      field00  ")),
+            "{long}"
+        );
+    }
+}
+
+#[test]
+fn the_kinds_of_new_people_that_are_left_out_are_counted_with_their_people() {
+    let fields_of: Vec<usize> = (1..=12).chain(1..=10).collect();
+    let short = written(|out| write_plan_text(out, &creating(&fields_of), false));
+    assert!(short.contains("22 people of 12 kinds"), "{short}");
+    assert_eq!(short.matches("  + 2 people with ").count(), 10, "{short}");
+    assert!(short.contains("… and 2 people of 2 kinds more"), "{short}");
+}
+
+#[test]
+fn a_plan_ends_with_the_next_command_unless_a_guard_refuses_it() {
+    let mut made = creating(&[1]);
+    let text = written(|out| write_plan_text(out, &made, false));
+    let last = text.trim_end().lines().last().unwrap();
+    for command in [
+        "`rosterd sync crm-to-mail`",
+        "`rosterd plan crm-to-mail --out FILE`",
+        "`rosterd apply FILE`",
+    ] {
+        assert!(last.contains(command), "{last}");
+    }
+    made.plan.refusals = vec![refusal()];
+    let text = written(|out| write_plan_text(out, &made, false));
+    assert!(!text.contains("Next:"), "{text}");
+    assert!(
+        text.contains("rosterd sync crm-to-mail --approve"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_line_that_keeps_several_losses_in_a_row_is_said_once() {
+    let mut made = planned(&[], empty_plan());
+    let with = |field: &str, remedy: Option<&str>| Loss {
+        field: field.to_owned(),
+        remedy: remedy.map(str::to_owned),
+        ..loss()
+    };
+    let line = Some("create_fields = true");
+    made.plan.losses = vec![with("a", line), with("b", line), with("c", None)];
+    let text = written(|out| write_plan_text(out, &made, false));
+    assert_eq!(
+        text.matches("to keep it: create_fields = true").count(),
+        1,
+        "{text}"
+    );
+    let (before, _) = text.split_once("to keep it").unwrap();
+    assert!(
+        before.contains("- b (group)") && !before.contains("- c (group)"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_changed_value_of_somebody_new_breaks_the_seal() {
+    let text = written(|out| write_plan_json(out, &full_plan()));
+    assert!(is_sealed(text.as_bytes()).unwrap());
+    let edited = text.replace(r#"{"firstName":"Ana"}"#, r#"{"firstName":"Eva"}"#);
+    assert_ne!(edited, text);
+    assert!(!is_sealed(edited.as_bytes()).unwrap());
 }
 
 #[test]

@@ -66,6 +66,13 @@ pub(super) struct MembershipChange<'a> {
     pub(super) removed: Vec<PersonIx>,
 }
 
+/// People who are created with values in the same fields.
+pub(super) struct NewKind<'a> {
+    /// The fields that are written, in the order of the alphabet.
+    pub(super) fields: Vec<&'a str>,
+    pub(super) members: Vec<PersonIx>,
+}
+
 /// One person whose profile changes.
 pub(super) struct ProfileChange<'a> {
     pub(super) member: PersonIx,
@@ -89,6 +96,8 @@ pub(super) struct PlanView<'a> {
     pub(super) profiles: Vec<ProfileChange<'a>>,
     /// Everybody who is created.
     pub(super) created: HashSet<PersonIx>,
+    /// The same by the fields that are written, the largest kind first.
+    pub(super) kinds: Vec<NewKind<'a>>,
     /// Those who are created only to hold an opt-out and join no group.
     pub(super) holders: Vec<PersonIx>,
     pub(super) withheld: BTreeMap<Reason, Vec<Withheld>>,
@@ -105,6 +114,7 @@ impl<'a> PlanView<'a> {
             memberships: Vec::new(),
             profiles: Vec::new(),
             created: HashSet::new(),
+            kinds: Vec::new(),
             holders: Vec::new(),
             withheld: BTreeMap::new(),
             blocked: by_reason(&plan.blocked),
@@ -172,6 +182,7 @@ impl<'a> PlanView<'a> {
             .flat_map(|change| change.added.iter().copied())
             .collect();
         view.holders.retain(|person| !joining.contains(person));
+        view.kinds = kinds(planned, &view.created);
         view.memberships = memberships.into_values().collect();
         view.profiles = profiles.into_values().collect();
         for withheld in &plan.withheld {
@@ -182,6 +193,36 @@ impl<'a> PlanView<'a> {
         }
         view
     }
+}
+
+fn kinds<'a>(planned: &'a Planned, created: &HashSet<PersonIx>) -> Vec<NewKind<'a>> {
+    let mut sorted: BTreeMap<Vec<&str>, Vec<PersonIx>> = BTreeMap::new();
+    for person in created {
+        let values = planned.created_values.get(person);
+        let fields = values.map(|values| values.keys().map(AsRef::as_ref).collect());
+        sorted
+            .entry(fields.unwrap_or_default())
+            .or_default()
+            .push(*person);
+    }
+    let mut kinds: Vec<NewKind<'_>> = sorted
+        .into_iter()
+        .map(|(fields, mut members)| {
+            members.sort_unstable();
+            NewKind { fields, members }
+        })
+        .collect();
+    kinds.sort_by_key(|kind| std::cmp::Reverse(kind.members.len()));
+    kinds
+}
+
+/// Returns what creating a person writes.
+pub(super) fn created<'a>(planned: &'a Planned, person: PersonIx) -> Vec<FieldChange<'a>> {
+    planned
+        .created_values
+        .get(&person)
+        .map(set)
+        .unwrap_or_default()
 }
 
 impl ProfileChange<'_> {

@@ -164,12 +164,12 @@ fn forget_address(
         keys::sweep(connection, Some(text))?;
     }
     removal.failures += connection.execute(
-        "DELETE FROM failures WHERE member = ?1 OR instr(item_key, ?1) > 0 /* walks: somebody is forgotten once */",
+        "DELETE FROM failures WHERE member = ?1 OR instr(' ' || item_key || ' ', ' ' || ?1 || ' ') > 0 /* walks: somebody is forgotten once */",
         [address],
     )?;
     for sql in [
         "DELETE FROM accepted WHERE member = ?1 /* walks: somebody is forgotten once */",
-        "DELETE FROM approval_items WHERE instr(item_key, ?1) > 0 /* walks: somebody is forgotten once */",
+        "DELETE FROM approval_items WHERE instr(' ' || item_key || ' ', ' ' || ?1 || ' ') > 0 /* walks: somebody is forgotten once */",
     ] {
         removal.approvals += connection.execute(sql, [address])?;
     }

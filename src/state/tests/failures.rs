@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::at;
+use crate::plan::item_key;
 use crate::state::{ApprovalAnswer, FailureNote, Store};
 
 const MINUTE: i64 = 60;
@@ -192,6 +193,35 @@ fn what_was_accepted_stays_so_until_it_is_taken_back() {
     assert_eq!(items("job"), ["b no address"]);
     store.forget_person("ana@example.org", at(1)).unwrap();
     assert!(items("job").is_empty());
+}
+
+/// An address can be a part of another one, and of somebody else's.
+#[test]
+fn whoever_is_forgotten_takes_nobody_else_along() {
+    let store = Store::in_memory();
+    let of = |member: &str| FailureNote {
+        key: item_key("update_member", "", member),
+        member: Some(member.to_owned()),
+        ..note("a", "no")
+    };
+    let all = ["bo@example.org", "jimbo@example.org", "bo@example.org.test"];
+    store.note_failures("j", &all.map(of), at(0)).unwrap();
+    let items: BTreeSet<String> = all
+        .map(|member| format!("{} =0123", item_key("update_member", "", member)))
+        .into();
+    let id = store.offer_approval("j", "id", &items, at(0)).unwrap();
+    store.forget_person("bo@example.org", at(1)).unwrap();
+    let left = store.failures(Some("j")).unwrap().into_iter();
+    let left: BTreeSet<String> = left.filter_map(|record| record.note.member).collect();
+    assert_eq!(left, keys(&all[1..]));
+    let others = items
+        .iter()
+        .filter(|item| !item.contains(" bo@example.org "));
+    let others = others.cloned().collect();
+    let answer = store.check_approval("j", &id, &others, at(2)).unwrap();
+    assert_eq!(answer, ApprovalAnswer::Fits);
+    let answer = store.check_approval("j", &id, &items, at(2)).unwrap();
+    assert_eq!(answer, ApprovalAnswer::NotASubset);
 }
 
 /// It is listed, so that people find what ended a run with 4, and keeps how often it was refused.

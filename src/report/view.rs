@@ -217,7 +217,7 @@ fn kinds<'a>(planned: &'a Planned, created: &HashSet<PersonIx>) -> Vec<NewKind<'
 }
 
 /// Returns what creating a person writes.
-pub(super) fn created<'a>(planned: &'a Planned, person: PersonIx) -> Vec<FieldChange<'a>> {
+pub(super) fn created(planned: &Planned, person: PersonIx) -> Vec<FieldChange<'_>> {
     planned
         .created_values
         .get(&person)

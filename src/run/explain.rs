@@ -558,7 +558,11 @@ impl Prepared {
             };
             format!("{}; {held}", of.unwrap_or_default())
         });
-        words.collect()
+        let mut words: Vec<String> = words.collect();
+        if self.base.forgotten.contains(self.planned.address(person)) {
+            words.push("everything: the person asked to be forgotten".to_owned());
+        }
+        words
     }
 
     fn next_of(&self, person: PersonIx) -> Next {

@@ -67,6 +67,11 @@ pub async fn run(options: &EmulateOptions, out: &mut dyn Write) -> anyhow::Resul
 /// Writes a config with a provider for each emulated account and a job for the first pair, and the
 /// logins into files beside it. Neither replaces anything.
 fn write_config(path: &Path, introduction: &serde_json::Value) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !path.exists(),
+        "{} exists already, and is left as it is: name another file",
+        path.display()
+    );
     let mut secrets = path.as_os_str().to_owned();
     secrets.push(".secrets");
     let secrets = PathBuf::from(secrets);

@@ -418,6 +418,17 @@ fn sent(report: &RunReport, migration: &Migration) -> u64 {
 }
 
 fn left(out: &mut dyn Write, verified: &Verified, command: &str) -> io::Result<()> {
+    let not_whole = verified.after.not_whole() as u64;
+    if not_whole > 0 {
+        writeln!(
+            out,
+            "  {STOP}x{STOP:#} {} could not be read to the end, so nothing is proved of what it holds",
+            count(not_whole, "group", "groups")
+        )?;
+    }
+    if verified.operations == 0 && not_whole > 0 {
+        return Ok(());
+    }
     if verified.operations == 0 {
         return writeln!(out, "  {ADDED}*{ADDED:#} nothing is left to be done");
     }
@@ -519,6 +530,7 @@ pub(super) fn migration_json(report: &RunReport, migration: &Migration) -> Value
             "after": assessed_json(&verified.after),
             "left": super::json::summary_json(&verified.left),
             "operations_left": verified.operations,
+            "not_whole": verified.after.not_whole(),
         }),
         Err(error) => json!({"error": error}),
     });

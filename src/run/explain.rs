@@ -457,7 +457,13 @@ impl Prepared {
             let then = base.and_then(|base| base.get(field.as_str()));
             let written = history.iter().find_map(|past| {
                 let change = past.item.fields.get(field.as_str())?;
-                (past.item.outcome == "done").then(|| Written {
+                // What was written before somebody else changed it made nothing of what is there.
+                let is_held = same(change.after.as_ref(), held.get(field.as_str()))
+                    || same(
+                        change.after.as_ref(),
+                        then.and_then(|then| then.target.as_ref()),
+                    );
+                (past.item.outcome == "done" && is_held).then(|| Written {
                     run: past.run.clone(),
                     started: past.started,
                     change: change.clone(),
@@ -654,8 +660,13 @@ impl Prepared {
         next.withheld = withheld.map(|one| self.of_withheld(one)).collect();
         let name = &plan.pair(pair).name;
         let blocked = plan.blocked.iter();
-        let blocked =
-            blocked.filter(|one| one.group.as_ref() == Some(name) && one.member.is_none());
+        // Names need not be unique.
+        let known = plan.pair(pair);
+        let is_its =
+            |id: &Option<String>| id.is_none() || *id == known.source || *id == known.target;
+        let blocked = blocked.filter(|one| {
+            one.group.as_ref() == Some(name) && one.member.is_none() && is_its(&one.id)
+        });
         next.blocked = blocked.cloned().collect();
         next
     }

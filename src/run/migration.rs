@@ -57,6 +57,13 @@ pub struct Verified {
     pub operations: usize,
 }
 
+impl Verified {
+    /// Tells whether everything was read to its end, and nothing is left to do.
+    pub fn is_whole(&self) -> bool {
+        self.operations == 0 && self.after.not_whole() == 0
+    }
+}
+
 impl Runner {
     /// Reads both sides and says what a migration would come to; writes to no provider.
     pub async fn assess(&self, job: &str) -> Result<(Planned, Assessed, Estimate), RunError> {
@@ -115,16 +122,11 @@ impl Runner {
 }
 
 impl Migration {
-    /// Tells whether both sides were read once more and hold what they were to hold.
-    pub fn is_verified(&self) -> bool {
-        matches!(&self.verified, Some(Ok(verified)) if verified.operations == 0)
-    }
-
     /// Returns the exit code of a migration whose run ended with a code.
     pub fn exit_code(&self, run: u8) -> u8 {
         match &self.verified {
             Some(Err(_)) if matches!(run, 0 | 4) => 1,
-            Some(Ok(verified)) if run == 0 && verified.operations > 0 => 4,
+            Some(Ok(verified)) if run == 0 && !verified.is_whole() => 4,
             _ => run,
         }
     }

@@ -44,7 +44,7 @@ mod migration;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 pub use accounts::{
     AccountLocks, Clock, Gauge, Handle, Meter, OnlineReport, Progress, Runner, RunnerOptions,
@@ -111,6 +111,9 @@ enum Asked<'a> {
     /// What is found is shown and asked for.
     Migrate(&'a dyn Confirm),
 }
+
+/// How old what was read may be when the answer comes.
+const FRESH: SignedDuration = SignedDuration::from_mins(10);
 
 impl<'a> Asked<'a> {
     fn saved(self) -> Option<&'a SavedPlan> {
@@ -285,6 +288,7 @@ impl Runner {
             )));
         }
         let mut migration = None;
+        let read_at = self.now();
         if let Asked::Migrate(confirm) = asked {
             // Whether it is refused or not: what stands behind a refusal is what has to be decided.
             self.inner.options.progress.finish(&job.name);
@@ -344,6 +348,21 @@ impl Runner {
             let answer = stop.run_until_cancelled(confirm.ask()).await;
             if !answer.ok_or(RunError::Stopped)? {
                 return Err(RunError::Declined);
+            }
+            // Whoever thought about it for long may have overtaken a refusal.
+            if self.now().duration_since(read_at) > FRESH {
+                let shown = std::mem::take(&mut prepared.planned.plan.fingerprint);
+                drop(prepared);
+                prepared = unless_stopped(stop, self.prepare(job, asked.asks())).await?;
+                store.record(&prepared.consent_seen(job))?;
+                store.record(&prepared.give_up_flags(job))?;
+                store.record(&prepared.seen_again(job))?;
+                if prepared.planned.plan.fingerprint != shown {
+                    return Err(RunError::PlanMoved(format!(
+                        "the accounts have changed while the question waited for its answer, so nothing was written; `{}` shows it anew",
+                        confirm.command()
+                    )));
+                }
             }
         }
         let began = self.now();

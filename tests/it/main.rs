@@ -23,6 +23,7 @@ mod late;
 mod lists;
 mod looks;
 mod meanwhile;
+mod migrations;
 mod pace;
 mod pairs;
 mod plans;

@@ -1,6 +1,7 @@
 //! `rosterd migrate`: once, with a person watching.
 
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::sync::{finish, result_of};
 use crate::cli::confirm::YesArg;
@@ -79,6 +80,7 @@ pub(crate) async fn cmd_migrate(
         context,
         command: command(args, &job),
         target: runner.job(&job)?.target.clone(),
+        shown: AtomicBool::new(true),
     };
     let migrating = runner.migrate(&job, args.approve.as_deref(), &person);
     let outcome = context.interrupt.run(Box::pin(migrating)).await?;
@@ -133,6 +135,8 @@ struct Person<'a> {
     context: &'a Context,
     command: String,
     target: String,
+    /// Whether what there was to show could be shown.
+    shown: AtomicBool,
 }
 
 impl Confirm for Person<'_> {
@@ -144,7 +148,8 @@ impl Confirm for Person<'_> {
         self.context.bars.suspend(|| {
             // Standard output belongs to the document.
             if !self.json {
-                drop(print(write));
+                let shown = print(write).is_ok();
+                self.shown.store(shown, Ordering::Relaxed);
             } else if !self.quiet {
                 tell(write);
             }
@@ -158,6 +163,10 @@ impl Confirm for Person<'_> {
     fn ask(&self) -> futures_util::future::BoxFuture<'_, bool> {
         let question = format!("Write this to {}?", harmless(&self.target));
         let yes = self.yes;
+        // Nobody says yes to what could not be shown.
+        if !self.shown.load(Ordering::Relaxed) {
+            return Box::pin(std::future::ready(false));
+        }
         let (answer, answered) = tokio::sync::oneshot::channel();
         // A thread of its own: whoever stops the run does not have to answer first.
         std::thread::spawn(move || {

@@ -1,5 +1,7 @@
 //! What both sides of a job hold, counted side by side.
 
+use std::collections::BTreeSet;
+
 use super::Prepared;
 use crate::model::{Listing, Member, MemberStatus, MembershipState, Met, Reading, Snapshot};
 use crate::plan::{PersonIx, in_scope};
@@ -60,6 +62,16 @@ pub struct States {
     pub opted_out: u64,
 }
 
+impl Assessed {
+    /// Counts the groups of which nothing is proved: a listing of theirs could not be read to its end.
+    pub fn not_whole(&self) -> usize {
+        let groups = self.groups.iter();
+        groups
+            .filter(|group| group.source.is_none() || (group.exists && group.target.is_none()))
+            .count()
+    }
+}
+
 impl Prepared {
     /// Counts both sides.
     pub(in crate::run) fn assessed(&self) -> Assessed {
@@ -78,11 +90,28 @@ impl Prepared {
                 exists: partner.is_some(),
             });
         }
+        // What could not be paired is in scope all the same.
+        let paired: BTreeSet<&str> = plan
+            .pairs
+            .iter()
+            .filter_map(|pair| pair.source.as_deref())
+            .collect();
+        let unpaired = source.groups.seen().iter().filter(|group| {
+            in_scope(&self.policy.groups, group) && !paired.contains(group.id.as_str())
+        });
+        assessed.groups.extend(unpaired.map(|group| GroupCount {
+            source_id: Some(group.id.clone()),
+            source_name: group.name.clone(),
+            target_name: group.name.clone(),
+            source: states(source, &group.id),
+            ..GroupCount::default()
+        }));
         assessed
             .groups
             .sort_by(|one, other| one.source_name.cmp(&other.source_name));
         for group in source.groups.seen() {
-            if !in_scope(&self.policy.groups, group) {
+            let is_paired = paired.contains(group.id.as_str());
+            if !is_paired && !in_scope(&self.policy.groups, group) {
                 assessed.out_of_scope.add(&group.name);
             }
         }

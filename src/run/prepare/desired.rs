@@ -54,6 +54,7 @@ pub(super) fn desired_groups(
         .filter(|group| in_scope(&policy.groups, group) && group.unread.is_none())
     {
         let mapped = mapping.group(&group.canonical);
+        losses.meet(&group.canonical);
         for (field, value) in mapping.carried_fields(ObjectKind::Group, &group.canonical) {
             losses.without_a_home(&field, &value.words());
         }

@@ -1,7 +1,7 @@
 //! Counts what of the source has no home at the target, and says which line of the config gives it
 //! one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::settled::JobConfig;
 use crate::mapping::{BoundMapping, LeftOut, LeftOutReason};
@@ -15,6 +15,8 @@ pub(super) struct Losses<'a> {
     schema: &'a Schema,
     mapping: &'a BoundMapping,
     object: ObjectKind,
+    /// The canonical fields that have values.
+    carried: BTreeSet<String>,
     /// By field and reason; with the remedy.
     counted: BTreeMap<(String, String), (Met, Option<String>)>,
 }
@@ -31,7 +33,18 @@ impl<'a> Losses<'a> {
             schema,
             mapping,
             object,
+            carried: BTreeSet::new(),
             counted: BTreeMap::new(),
+        }
+    }
+
+    /// Knows the fields of a record that have values.
+    pub(super) fn meet(&mut self, canonical: &Record) {
+        let set = canonical.iter().filter(|(_, value)| !value.is_empty());
+        for (field, _) in set {
+            if !self.carried.contains(field.as_str()) {
+                self.carried.insert(field.to_string());
+            }
         }
     }
 
@@ -111,7 +124,10 @@ impl<'a> Losses<'a> {
             .collect();
         let home = |canonical: &&str| {
             let spec = self.schema.by_canonical(ObjectKind::Group, canonical)?;
-            let fits = spec.kind == FieldType::Text && spec.writable != Writable::No;
+            // A line that the config has, and a value that is carried already, stay.
+            let is_used = self.mapping.is_explicit(ObjectKind::Group, spec.wire)
+                || self.carried.contains(*canonical);
+            let fits = spec.kind == FieldType::Text && spec.writable != Writable::No && !is_used;
             fits.then_some(spec.wire)
         };
         let home = ["notes", "description"].iter().find_map(home)?;

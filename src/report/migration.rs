@@ -45,6 +45,15 @@ pub fn write_assessment_text(
     to_do(out, planned)?;
     left_behind(out, planned)?;
     losses(out, &plan.losses, verbose)?;
+    if command.contains(" --from ") && plan.losses.iter().any(|loss| loss.remedy.is_some()) {
+        writeln!(
+            out,
+            "  Such a line needs the job in the config: [jobs.{}] source = \"{}\", target = \"{}\"",
+            harmless(&plan.job),
+            harmless(&plan.source),
+            harmless(&plan.target)
+        )?;
+    }
     sections::blocked(out, &plan.blocked, &planned.accepted, verbose)?;
     sections::warnings(out, &plan.warnings)?;
     estimate_text(out, estimate)?;
@@ -59,6 +68,32 @@ pub fn write_assessment_text(
         )?;
     }
     Ok(())
+}
+
+/// Writes in a few lines what a migration comes to, without a name or an address.
+///
+/// # Errors
+/// What writing to `out` says.
+pub fn write_assessment_in_short(
+    out: &mut dyn Write,
+    planned: &Planned,
+    estimate: &Estimate,
+) -> io::Result<()> {
+    let plan = &planned.plan;
+    let (source, target) = (harmless(&plan.source), harmless(&plan.target));
+    writeln!(
+        out,
+        "From {source} to {target}: {}.",
+        summary(&plan.summary, false).join(", ")
+    )?;
+    writeln!(
+        out,
+        "{} withheld, {} blocked, {} lost; about {}.",
+        grouped(plan.withheld.len() as u64),
+        grouped(plan.blocked.len() as u64),
+        count(plan.losses.len() as u64, "kind of value", "kinds of values"),
+        duration(Duration::from_secs(estimate.seconds))
+    )
 }
 
 fn scope(assessed: &Assessed) -> String {
@@ -418,12 +453,12 @@ fn sent(report: &RunReport, migration: &Migration) -> u64 {
 }
 
 fn left(out: &mut dyn Write, verified: &Verified, command: &str) -> io::Result<()> {
-    let not_whole = verified.after.not_whole() as u64;
+    let not_whole = verified.not_whole as u64;
     if not_whole > 0 {
         writeln!(
             out,
-            "  {STOP}x{STOP:#} {} could not be read to the end, so nothing is proved of what it holds",
-            count(not_whole, "group", "groups")
+            "  {STOP}x{STOP:#} {} could not be read to the end, so nothing is proved of what is there",
+            count(not_whole, "list", "lists")
         )?;
     }
     if verified.operations == 0 && not_whole > 0 {
@@ -530,7 +565,7 @@ pub(super) fn migration_json(report: &RunReport, migration: &Migration) -> Value
             "after": assessed_json(&verified.after),
             "left": super::json::summary_json(&verified.left),
             "operations_left": verified.operations,
-            "not_whole": verified.after.not_whole(),
+            "not_whole": verified.not_whole,
         }),
         Err(error) => json!({"error": error}),
     });

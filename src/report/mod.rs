@@ -42,7 +42,7 @@ pub use history::{write_history_json, write_history_text};
 pub use inventory::{describe_inventory, inventory_json};
 pub use json::{FORMAT_VERSION, summary_from_json, summary_json, write_document};
 pub use links::{LinkRow, LinkState, Links, write_links_json, write_links_text};
-pub use migration::{write_assessment_json, write_assessment_text};
+pub use migration::{write_assessment_in_short, write_assessment_json, write_assessment_text};
 pub use plan_html::write_plan_html;
 pub use plan_json::write_plan_json;
 pub use plan_text::write_plan_text;

@@ -80,6 +80,11 @@ fn last_line(report: &RunReport, nothing: bool) -> String {
         Outcome::Done => format!("{HEADING}Done.{HEADING:#}"),
         Outcome::Partial => {
             let (waiting, _) = report.waiting();
+            if waiting == 0 && report.migration.is_some() {
+                return format!(
+                    "{CHANGED}Written, and not all of it is proved or done.{CHANGED:#}"
+                );
+            }
             let words = count(waiting as u64, "item needs a person", "items need a person");
             format!("{CHANGED}Finished, and {words}.{CHANGED:#}{}", error())
         }

@@ -1,6 +1,8 @@
 //! Why something is as it is: what each side holds of a person or a group, what is remembered, where
 //! each value came from, and what the next plan would do.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -12,12 +14,12 @@ use crate::config::settled::JobConfig;
 use crate::model::{
     Existence, Group, Name, ObjectKind, Reading, Record, Snapshot, Value, normalise_address,
 };
-use crate::plan::base::{FieldBases, LedgerAudience, Origin};
+use crate::plan::base::{FieldBases, LedgerAudience, LedgerPerson, Origin, Refusal};
 use crate::plan::fields::same;
 use crate::plan::{
     Blocked, Edit, PairIx, PersonIx, Reason, Withheld, fold_group_name, in_scope, refused_before,
 };
-use crate::state::{FieldChange, PastItem, Staging};
+use crate::state::{About, FieldChange, PastItem, Staging};
 
 /// How many items of the history are looked through.
 const HISTORY: usize = 1_000;
@@ -218,6 +220,7 @@ impl Runner {
             }
             if explained.people.is_empty() {
                 explained.doubts = prepared.absence(what);
+                explained.doubts.extend(prepared.remembered_of(what));
             }
         } else {
             explained.groups = self.explain_groups(job, &prepared, what)?;
@@ -234,11 +237,12 @@ impl Runner {
         let (planned, sides) = (&prepared.planned, &prepared.sides);
         let people = &planned.people;
         let name = planned.member(person).to_owned();
-        let history = self.store().past_items(None, Some(&name), HISTORY)?;
-        let history: Vec<PastItem> = history
-            .into_iter()
-            .filter(|item| item.job == job.name)
-            .collect();
+        let mut history = Vec::new();
+        for address in prepared.names_of(person) {
+            let about = About::Person(&address);
+            history.extend(self.store().past_items(&job.name, about, HISTORY)?);
+        }
+        history.sort_by_key(|past| std::cmp::Reverse((past.started, past.item.seq)));
         let side = |snapshot: &Snapshot, staging: &Staging, rows: &[u32]| {
             let held = rows.iter().map(|at| prepared.held(snapshot, staging, *at));
             held.collect::<Result<Vec<Held>, RunError>>()
@@ -292,11 +296,8 @@ impl Runner {
             if !by_id && !names.into_iter().flatten().any(|name| is_meant(None, name)) {
                 continue;
             }
-            let history = self.store().past_items(Some(&pair.name), None, HISTORY)?;
-            let history: Vec<PastItem> = history
-                .into_iter()
-                .filter(|past| past.job == job.name && past.item.member.is_none())
-                .collect();
+            let about = About::Group(&pair.name);
+            let history = self.store().past_items(&job.name, about, HISTORY)?;
             let link = pair
                 .source
                 .as_deref()
@@ -367,6 +368,8 @@ impl Prepared {
         let address = address
             .as_ref()
             .and_then(|address| names.find(address.as_str()));
+        // What stands in the place of an address is found as it is shown.
+        let unusable = names.find(what);
         let id = |sign: &str| what.strip_prefix(sign).and_then(|id| names.find(id));
         let (target_id, source_id) = match id("##") {
             Some(id) => (Some(id), None),
@@ -375,7 +378,9 @@ impl Prepared {
         let shows = |snapshot: &Snapshot, rows: &[u32], id: Option<Name>| {
             rows.iter().any(|at| {
                 let member = &snapshot.members[*at as usize];
-                (address.is_some() && member.address == address) || id == Some(member.id)
+                (address.is_some() && member.address == address)
+                    || (unusable.is_some() && member.unusable == unusable)
+                    || id == Some(member.id)
             })
         };
         let linked_as = |person: PersonIx| {
@@ -402,18 +407,20 @@ impl Prepared {
     /// Says of each side what it means that nobody was found there.
     fn absence(&self, what: &str) -> Vec<String> {
         let (source, target) = (&self.sides.source, &self.sides.target);
-        let listings = source.listings.values();
-        let not_whole = listings
-            .filter(|listing| matches!(listing, Reading::Incomplete(_)))
+        let scope = source.groups.seen().iter();
+        let not_whole = scope
+            .filter(|group| in_scope(&self.policy.groups, group))
+            .filter(|group| !matches!(source.listing(&group.id), Some(Reading::Complete(_))))
             .count();
-        let mut words = vec![if not_whole == 0 {
+        let is_whole = not_whole == 0 && source.groups.complete().is_some();
+        let mut words = vec![if is_whole {
             format!(
                 "No group of {} in the scope of this job lists {what}; all of them were read to their end.",
                 source.provider
             )
         } else {
             format!(
-                "{} was not seen to list {what}, and {not_whole} of its groups could not be read to their end.",
+                "{} was not seen to list {what}, and not all of its groups could be read to their end, so that proves nothing.",
                 source.provider
             )
         }];
@@ -425,6 +432,42 @@ impl Prepared {
             ),
         });
         words
+    }
+
+    /// Says what is remembered of an address that nobody has now.
+    fn remembered_of(&self, what: &str) -> Vec<String> {
+        let Ok(address) = normalise_address(what) else {
+            return Vec::new();
+        };
+        let mut words = Vec::new();
+        if self.base.forgotten.contains(address.as_str()) {
+            words.push(FORGOTTEN.to_owned());
+        }
+        let key = self.planned.names.find(address.as_str());
+        let key = key.map(LedgerPerson::Address);
+        let known = self.base.ledger.refusals.iter();
+        let known = known.filter(|refusal| key.is_some_and(|key| refusal.people.contains(&key)));
+        words.extend(known.map(|refusal| format!("A refusal is remembered of {}.", said(refusal))));
+        words
+    }
+
+    /// Returns every name under which the history may know a person: today's, and the addresses that
+    /// the pair had.
+    fn names_of(&self, person: PersonIx) -> BTreeSet<String> {
+        let (names, people) = (&self.planned.names, &self.planned.people);
+        let mut known = BTreeSet::from([self.planned.member(person).to_owned()]);
+        for at in people.sources(person) {
+            let record = self.sides.source.members[*at as usize].id;
+            let Some(link) = self.base.member_of_source(record) else {
+                continue;
+            };
+            known.insert(names.text(link.address).to_owned());
+            let former = self.base.former.iter();
+            let former = former.filter(|one| one.source == record && one.target == link.target);
+            known.extend(former.map(|one| names.text(one.address).to_owned()));
+        }
+        known.remove("");
+        known
     }
 
     fn held(&self, snapshot: &Snapshot, staging: &Staging, at: u32) -> Result<Held, RunError> {
@@ -544,29 +587,9 @@ impl Prepared {
         let ledger = &self.base.ledger.refusals;
         let bound = self.planned.people.remembered(person).iter();
         let known = bound.map(|at| &ledger[*at as usize]);
-        let words = known.map(|refusal| {
-            let of = refusal.audience.iter().find_map(|key| match key {
-                LedgerAudience::Account => Some("all mail of the account".to_owned()),
-                LedgerAudience::Name(name) => Some(format!("group \"{name}\"")),
-                _ => None,
-            });
-            let of = of.or_else(|| {
-                refusal.audience.iter().find_map(|key| match key {
-                    LedgerAudience::Group(id) => Some(format!("group {id} of the target")),
-                    LedgerAudience::Source(id) => Some(format!("group {id} of the source")),
-                    LedgerAudience::Account | LedgerAudience::Name(_) => None,
-                })
-            });
-            let held = if refusal.held_at.is_some() {
-                "the target was seen to obey it"
-            } else {
-                "only rosterd knows it"
-            };
-            format!("{}; {held}", of.unwrap_or_default())
-        });
-        let mut words: Vec<String> = words.collect();
+        let mut words: Vec<String> = known.map(said).collect();
         if self.base.forgotten.contains(self.planned.address(person)) {
-            words.push("everything: the person asked to be forgotten".to_owned());
+            words.push(FORGOTTEN.to_owned());
         }
         words
     }
@@ -699,6 +722,31 @@ impl Prepared {
             history: Vec::new(),
         }
     }
+}
+
+/// What is said of whoever asked to be forgotten.
+const FORGOTTEN: &str = "everything: the person asked to be forgotten, and is never added again";
+
+/// Says what a remembered refusal is of, and whether the target obeys it.
+fn said(refusal: &Refusal) -> String {
+    let of = refusal.audience.iter().find_map(|key| match key {
+        LedgerAudience::Account => Some("all mail of the account".to_owned()),
+        LedgerAudience::Name(name) => Some(format!("group \"{name}\"")),
+        LedgerAudience::Group(_) | LedgerAudience::Source(_) => None,
+    });
+    let by_id = || {
+        refusal.audience.iter().find_map(|key| match key {
+            LedgerAudience::Group(id) => Some(format!("group {id} of the target")),
+            LedgerAudience::Source(id) => Some(format!("group {id} of the source")),
+            LedgerAudience::Account | LedgerAudience::Name(_) => None,
+        })
+    };
+    let held = if refusal.held_at.is_some() {
+        "the target was seen to obey it"
+    } else {
+        "only rosterd knows it"
+    };
+    format!("{}; {held}", of.or_else(by_id).unwrap_or_default())
 }
 
 fn changes(fields: &Record, before: &Record) -> Vec<(String, Option<Value>, Option<Value>)> {

@@ -1,19 +1,24 @@
 //! The one-shot migration: looked at first, asked for, carried out, and read once more.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use super::accounts::{Access, Runner, unless_stopped};
 use super::error::RunError;
 use super::prepare::{Asks, Assessed, Estimate, Planned};
-use super::record::RunReport;
+use super::record::{Outcome, RunReport};
 use super::{Asked, SyncOptions};
 use crate::config::settled::JobConfig;
-use crate::plan::Summary;
+use crate::plan::{Blocked, Summary};
 
 /// What a person sees before a migration, and is asked.
 pub trait Confirm: Send + Sync {
     /// Is shown what would be done, whether a guard refuses it or not.
     fn show(&self, planned: &Planned, assessed: &Assessed, estimate: &Estimate);
+
+    /// Tells whether a person will be asked, and not a script that has said yes to everything.
+    fn is_asked(&self) -> bool;
 
     /// Returns what is typed to make the migration, and to go on with it.
     fn command(&self) -> String;
@@ -55,12 +60,14 @@ pub struct Verified {
     pub left: Summary,
     /// How many operations that are.
     pub operations: usize,
+    /// How much could not be read to its end: groups, lists of groups, what holds for a whole account.
+    pub not_whole: usize,
 }
 
 impl Verified {
     /// Tells whether everything was read to its end, and nothing is left to do.
     pub fn is_whole(&self) -> bool {
-        self.operations == 0 && self.after.not_whole() == 0
+        self.operations == 0 && self.not_whole == 0
     }
 }
 
@@ -71,7 +78,7 @@ impl Runner {
         let _held = self.hold(job, Access::Read).await?;
         self.refuse_one_account(job)?;
         let stop = &self.inner.options.stop;
-        let mut prepared = unless_stopped(stop, self.prepare(job, Asks::MIGRATION)).await?;
+        let mut prepared = unless_stopped(stop, self.prepare(job, Asks::migration(false))).await?;
         self.offer_approval(job, &mut prepared.planned.plan)?;
         let (assessed, estimate) = (prepared.assessed(), self.estimate(&prepared)?);
         self.inner.options.progress.finish(&job.name);
@@ -98,36 +105,68 @@ impl Runner {
     }
 
     /// Reads both sides once more and says what is left.
-    pub(super) async fn verify(&self, job: &JobConfig, report: &mut RunReport) {
+    pub(super) async fn verify(
+        &self,
+        job: &JobConfig,
+        report: &mut RunReport,
+    ) -> Result<(), RunError> {
         let (stop, progress) = (&self.inner.options.stop, &self.inner.options.progress);
         progress.stage(&job.name, "Reading both sides once more");
-        let read = unless_stopped(stop, self.prepare(job, Asks::MIGRATION)).await;
-        let verified = read.map(|prepared| {
-            for (provider, reads) in &prepared.sides.reads {
-                *report.reads.entry(provider.clone()).or_default() += reads;
+        let asks = Asks::migration(true);
+        let read = match unless_stopped(stop, self.prepare(job, asks)).await {
+            Ok(mut prepared) => self.remember_seen(job, &mut prepared).map(|()| prepared),
+            Err(error) => Err(error),
+        };
+        report.finished = self.now();
+        let verified = match read {
+            Ok(prepared) => {
+                for (provider, reads) in &prepared.sides.reads {
+                    *report.reads.entry(provider.clone()).or_default() += reads;
+                }
+                let plan = &prepared.planned.plan;
+                // What shows only now needs a person as well.
+                let known: BTreeSet<String> = report.blocked.iter().map(Blocked::item).collect();
+                let new = plan.blocked.iter();
+                let new = new.filter(|blocked| !known.contains(&blocked.item()));
+                report.blocked.extend(new.cloned());
+                let after = prepared.assessed();
+                let sides = [&prepared.sides.source, &prepared.sides.target];
+                let accounts = sides.iter().map(|side| {
+                    usize::from(side.groups.complete().is_none())
+                        + usize::from(side.account_state.complete().is_none())
+                });
+                let verified = Verified {
+                    left: plan.summary.clone(),
+                    operations: plan.operations.len(),
+                    not_whole: after.not_whole() + accounts.sum::<usize>(),
+                    after,
+                };
+                if report.outcome == Outcome::Done
+                    && (!verified.is_whole() || report.waiting().0 > 0)
+                {
+                    report.outcome = Outcome::Partial;
+                }
+                Ok(verified)
             }
-            let plan = &prepared.planned.plan;
-            Verified {
-                after: prepared.assessed(),
-                left: plan.summary.clone(),
-                operations: plan.operations.len(),
+            Err(error) => {
+                report.outcome = match error {
+                    RunError::Stopped => Outcome::Interrupted,
+                    _ => Outcome::Failed,
+                };
+                let why = error.to_string();
+                report.error = Some(format!(
+                    "what was written stands, and reading both sides once more failed: {why}"
+                ));
+                Err(why)
             }
-        });
-        let verified = verified.map_err(|error| error.to_string());
+        };
         if let Some(migration) = &mut report.migration {
             migration.verified = Some(verified);
-            migration.ended = self.now();
+            migration.ended = report.finished;
         }
-    }
-}
-
-impl Migration {
-    /// Returns the exit code of a migration whose run ended with a code.
-    pub fn exit_code(&self, run: u8) -> u8 {
-        match &self.verified {
-            Some(Err(_)) if matches!(run, 0 | 4) => 1,
-            Some(Ok(verified)) if run == 0 && !verified.is_whole() => 4,
-            _ => run,
-        }
+        let error = report.error.as_deref();
+        self.store()
+            .amend_run(&report.run, report.finished, report.outcome, error)?;
+        Ok(())
     }
 }

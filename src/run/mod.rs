@@ -68,7 +68,7 @@ use crate::plan::{Basis, GuardRefusal, Plan, Summary};
 use crate::state::{ApprovalAnswer, EMPTY_PLAN, RunEnd, RunStart};
 use accounts::{Access, unless_stopped};
 use apply::Spends;
-use prepare::Asks;
+use prepare::{Asks, Prepared};
 
 /// How a run is asked for.
 #[derive(Clone, Debug)]
@@ -130,7 +130,7 @@ impl<'a> Asked<'a> {
                 anew: true,
                 ..Asks::default()
             },
-            Asked::Migrate(_) => Asks::MIGRATION,
+            Asked::Migrate(confirm) => Asks::migration(confirm.is_asked()),
         }
     }
 }
@@ -146,6 +146,15 @@ impl Runner {
         self.offer_approval(job, &mut prepared.planned.plan)?;
         self.inner.options.progress.finish(&job.name);
         Ok(prepared.planned)
+    }
+
+    /// Remembers a refusal of mail that was seen, whatever becomes of the run.
+    fn remember_seen(&self, job: &JobConfig, prepared: &mut Prepared) -> Result<(), RunError> {
+        let store = self.store();
+        store.record(&prepared.consent_seen(job))?;
+        store.record(&prepared.give_up_flags(job))?;
+        store.record(&prepared.seen_again(job))?;
+        Ok(())
     }
 
     /// Gives a plan that a guard refused an approval that lets it pass.
@@ -271,10 +280,7 @@ impl Runner {
         let store = &self.inner.store;
         let mut prepared =
             unless_stopped(&self.inner.options.stop, self.prepare(job, asked.asks())).await?;
-        // A refusal of mail that was seen is remembered whatever becomes of the run.
-        store.record(&prepared.consent_seen(job))?;
-        store.record(&prepared.give_up_flags(job))?;
-        store.record(&prepared.seen_again(job))?;
+        self.remember_seen(job, &mut prepared)?;
         if let Some(saved) = saved
             && saved.fingerprint != prepared.planned.plan.fingerprint
         {
@@ -354,9 +360,7 @@ impl Runner {
                 let shown = std::mem::take(&mut prepared.planned.plan.fingerprint);
                 drop(prepared);
                 prepared = unless_stopped(stop, self.prepare(job, asked.asks())).await?;
-                store.record(&prepared.consent_seen(job))?;
-                store.record(&prepared.give_up_flags(job))?;
-                store.record(&prepared.seen_again(job))?;
+                self.remember_seen(job, &mut prepared)?;
                 if prepared.planned.plan.fingerprint != shown {
                     return Err(RunError::PlanMoved(format!(
                         "the accounts have changed while the question waited for its answer, so nothing was written; `{}` shows it anew",
@@ -375,7 +379,7 @@ impl Runner {
             // Where nothing was to be done, what was just read is the proof of it; and what ended
             // badly is gone on with first.
             if !is_empty && report.error.is_none() {
-                self.verify(job, &mut report).await;
+                self.verify(job, &mut report).await?;
             }
         }
         Ok(report)

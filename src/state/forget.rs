@@ -409,6 +409,7 @@ mod tests {
         JournalOutcome, RunItem, RunStart, Store,
     };
     use super::*;
+    use crate::plan::item_key;
 
     #[test]
     fn nothing_but_a_hash_stays_of_a_forgotten_person() {
@@ -456,16 +457,21 @@ mod tests {
             )
             .unwrap();
         let note = FailureNote {
-            key: format!("member/{ana}"),
+            key: item_key("update_member", "", ana),
             member: Some(ana.into()),
             ..FailureNote::default()
         };
         store.note_failures("job", &[note], at(0)).unwrap();
         store
-            .offer_approval("job", "x", &[format!("member/{ana}")].into(), at(0))
+            .offer_approval(
+                "job",
+                "x",
+                &[item_key("update_member", "", ana)].into(),
+                at(0),
+            )
             .unwrap();
         let item = JournalItem {
-            key: format!("member/{ana}"),
+            key: item_key("update_member", "", ana),
             member: Some(ana.into()),
             fields: [("email".into(), crate::model::Value::from(ana))].into(),
             ..JournalItem::default()

@@ -63,7 +63,7 @@ pub use locks::{Guard, LockError, Locks};
 pub use remembered::{MemoryKey, RememberedTarget, TargetReading};
 pub use restore::{PutBack, StagedCopy};
 pub use runs::{
-    ApprovedBy, EMPTY_PLAN, FieldChange, FieldChanges, Outcome, PastItem, RunEnd, RunItem,
+    About, ApprovedBy, EMPTY_PLAN, FieldChange, FieldChanges, Outcome, PastItem, RunEnd, RunItem,
     RunRecord, RunStart,
 };
 pub use staging::Staging;

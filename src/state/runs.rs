@@ -197,6 +197,15 @@ pub struct PastItem {
     pub item: RunItem,
 }
 
+/// What is asked about in the history.
+#[derive(Clone, Copy, Debug)]
+pub enum About<'a> {
+    /// A group itself, by the name that is shown, and not its members.
+    Group(&'a str),
+    /// A person, by the normalised address or how somebody without one is named.
+    Person(&'a str),
+}
+
 /// The columns that [`read_run`] takes, in its order.
 pub(super) const RUN_COLUMNS: &str = "id, job, cause, started, finished, outcome, exit_code, wrote, summary, error, measure_groups, measure_memberships, approved";
 
@@ -267,6 +276,22 @@ impl Store {
                     .execute((id, count(measure.groups), count(measure.memberships)))?;
             }
             change::apply(connection, changes)
+        })
+    }
+
+    /// Writes down how a finished run ended once more was known of it.
+    pub fn amend_run(
+        &self,
+        id: &str,
+        finished: Timestamp,
+        outcome: Outcome,
+        error: Option<&str>,
+    ) -> Result<(), StateError> {
+        self.write(|connection| {
+            connection
+                .prepare_cached("UPDATE runs SET finished = ?2, outcome = ?3, exit_code = ?4, error = ?5 WHERE id = ?1")?
+                .execute((id, stamp(finished), outcome.as_str(), outcome.exit_code(), error))?;
+            Ok(())
         })
     }
 
@@ -408,38 +433,33 @@ impl Store {
         })
     }
 
-    /// Returns what the runs that are still remembered did to a person, a group, or a person in a
-    /// group; newest first.
-    ///
-    /// The group is compared as it is shown, the person by the normalised address.
+    /// Returns what the runs of a job that are still remembered did to a person or a group, newest
+    /// first.
     pub fn past_items(
         &self,
-        group: Option<&str>,
-        member: Option<&str>,
+        job: &str,
+        about: About<'_>,
         limit: usize,
     ) -> Result<Vec<PastItem>, StateError> {
         self.read(|connection| {
             // An "or" would keep SQLite from using an index, and a long history has millions of
             // items.
-            let by_group = if group.is_some() { "group_id = ?1" } else { "?1 IS NULL" };
-            let by_member = if member.is_some() { "member = ?2" } else { "?2 IS NULL" };
+            let (text, of) = match about {
+                About::Group(name) => (name, "group_id = ?1 AND member IS NULL"),
+                About::Person(name) => (name, "member = ?1"),
+            };
             let mut select = connection.prepare_cached(&format!(
                 "SELECT seq, op, group_id, member, run_items.outcome, reason, message, fields, runs.id, job, started
                  FROM run_items CROSS JOIN texts ON texts.id = -run_items.run CROSS JOIN runs ON runs.id = texts.text
-                 LEFT JOIN run_values ON run_values.item = run_items.id WHERE {by_group} AND {by_member}
-                 ORDER BY run_items.id DESC LIMIT ?3 /* walks: no further than the newest ones that are asked for */"
+                 LEFT JOIN run_values ON run_values.item = run_items.id WHERE {of} AND job = ?2
+                 ORDER BY run_items.id DESC LIMIT ?3"
             ))?;
             let mut texts = Texts::new(connection);
-            let key_of = |text: Option<&str>| match text {
-                Some(text) => keys::find(connection, text),
-                None => Ok(None),
-            };
-            let (by, of) = (key_of(group)?, key_of(member)?);
             // What has no number stands in no item.
-            if by.is_some() != group.is_some() || of.is_some() != member.is_some() {
+            let Some(key) = keys::find(connection, text)? else {
                 return Ok(Vec::new());
-            }
-            let mut rows = select.query((by, of, i64::try_from(limit).unwrap_or(i64::MAX)))?;
+            };
+            let mut rows = select.query((key, job, i64::try_from(limit).unwrap_or(i64::MAX)))?;
             let mut items = Vec::new();
             while let Some(row) = rows.next()? {
                 items.push(PastItem {

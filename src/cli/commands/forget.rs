@@ -17,8 +17,8 @@ use crate::state::{Locks, Removal, Store, copies_beside};
 ///
 /// Goes through links, memberships, history, journal, failures, approvals and remembered refusals, also
 /// under addresses that the person had before. What stays is a hash of the address and of the known ids
-/// that names nobody and bars the person at every account of this database; later readings do not store
-/// the person again. An address that the database does not know is barred all the same.
+/// that names nobody and bars the person at every account of this database; later readings link
+/// nobody to the person and keep no profile of them. An address that the database does not know is barred all the same.
 ///
 /// Asks first; `--yes` answers. Works while neither the service nor a run is active. Copies of the
 /// database, exports, saved plans and the providers themselves are not touched.

@@ -12,7 +12,9 @@ use crate::cli::format::{Format, FormatArg};
 use crate::cli::output::{print, tell};
 use crate::cli::wait::WaitArg;
 use crate::config::{self, Config};
-use crate::report::{harmless, write_assessment_json, write_assessment_text};
+use crate::report::{
+    harmless, write_assessment_in_short, write_assessment_json, write_assessment_text,
+};
 use crate::run::{Assessed, Confirm, Estimate, Planned};
 
 /// Moves groups and members to another account, once, while a person looks on.
@@ -76,7 +78,6 @@ pub(crate) async fn cmd_migrate(
         yes: args.yes,
         json: args.format.format == Format::Json,
         verbose: context.verbose(),
-        quiet: context.global.quiet,
         context,
         command: command(args, &job),
         target: runner.job(&job)?.target.clone(),
@@ -131,7 +132,6 @@ struct Person<'a> {
     yes: YesArg,
     json: bool,
     verbose: bool,
-    quiet: bool,
     context: &'a Context,
     command: String,
     target: String,
@@ -146,14 +146,18 @@ impl Confirm for Person<'_> {
             write_assessment_text(out, planned, assessed, estimate, again, verbose)
         };
         self.context.bars.suspend(|| {
-            // Standard output belongs to the document.
             if !self.json {
                 let shown = print(write).is_ok();
                 self.shown.store(shown, Ordering::Relaxed);
-            } else if !self.quiet {
-                tell(write);
+            } else if self.is_asked() {
+                // Standard output belongs to the document, and standard error to nobody's address.
+                tell(|out| write_assessment_in_short(out, planned, estimate));
             }
         });
+    }
+
+    fn is_asked(&self) -> bool {
+        !self.yes.yes
     }
 
     fn command(&self) -> String {

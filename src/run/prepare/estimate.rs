@@ -66,8 +66,11 @@ impl Runner {
             ),
         ] {
             let handle = self.handle(provider)?;
-            let mut verifying = read(provider).unwrap_or_default();
-            if *provider == plan.target && !plan.is_empty() {
+            // Where nothing is to be done, what was read is the proof of it.
+            let is_read_again = !plan.is_empty();
+            let now = read(provider).unwrap_or_default();
+            let mut verifying = if is_read_again { now } else { 0 };
+            if *provider == plan.target && is_read_again {
                 // By then the target lists more than it does now.
                 verifying = verification(&target, prepared, verifying);
             }

@@ -15,8 +15,8 @@ pub(super) struct Losses<'a> {
     schema: &'a Schema,
     mapping: &'a BoundMapping,
     object: ObjectKind,
-    /// The canonical fields that have values.
-    carried: BTreeSet<String>,
+    /// The fields of which some record has a value, by their canonical names.
+    valued: BTreeSet<String>,
     /// By field and reason; with the remedy.
     counted: BTreeMap<(String, String), (Met, Option<String>)>,
 }
@@ -33,17 +33,17 @@ impl<'a> Losses<'a> {
             schema,
             mapping,
             object,
-            carried: BTreeSet::new(),
+            valued: BTreeSet::new(),
             counted: BTreeMap::new(),
         }
     }
 
-    /// Knows the fields of a record that have values.
+    /// Knows of which fields a record has values.
     pub(super) fn meet(&mut self, canonical: &Record) {
         let set = canonical.iter().filter(|(_, value)| !value.is_empty());
         for (field, _) in set {
-            if !self.carried.contains(field.as_str()) {
-                self.carried.insert(field.to_string());
+            if !self.valued.contains(field.as_str()) {
+                self.valued.insert(field.to_string());
             }
         }
     }
@@ -59,14 +59,11 @@ impl<'a> Losses<'a> {
             let expression = expression.unwrap_or_else(|| "…".to_owned());
             let value = match &left.reason {
                 LeftOutReason::TooLong { max } => format!("({expression})[:{max}]"),
-                LeftOutReason::NotAllowed { allowed } => {
-                    let word = allowed.first().map_or("", String::as_str);
-                    format!("'{word}'")
-                }
                 LeftOutReason::ControlCharacters => {
                     format!("({expression}) | replace('\\n', ' ')")
                 }
-                LeftOutReason::WrongType => format!("({expression}) | int"),
+                // A line would write the same word for everybody else as well.
+                LeftOutReason::NotAllowed { .. } | LeftOutReason::WrongType => return,
             };
             *remedy = Some(value);
         }
@@ -126,7 +123,7 @@ impl<'a> Losses<'a> {
             let spec = self.schema.by_canonical(ObjectKind::Group, canonical)?;
             // A line that the config has, and a value that is carried already, stay.
             let is_used = self.mapping.is_explicit(ObjectKind::Group, spec.wire)
-                || self.carried.contains(*canonical);
+                || self.valued.contains(*canonical);
             let fits = spec.kind == FieldType::Text && spec.writable != Writable::No && !is_used;
             fits.then_some(spec.wire)
         };

@@ -74,12 +74,15 @@ impl Asks {
         anew: false,
         confirmed: false,
     };
-    /// For a migration.
-    pub(in crate::run) const MIGRATION: Asks = Asks {
-        values: false,
-        anew: true,
-        confirmed: true,
-    };
+
+    /// For a migration, of which a person is asked or not.
+    pub(in crate::run) fn migration(confirmed: bool) -> Asks {
+        Asks {
+            values: false,
+            anew: true,
+            confirmed,
+        }
+    }
 }
 
 impl Runner {

@@ -109,11 +109,7 @@ impl RunReport {
 
     /// Returns the exit code.
     pub fn exit_code(&self) -> u8 {
-        let code = self.outcome.exit_code();
-        match &self.migration {
-            Some(migration) => migration.exit_code(code),
-            None => code,
-        }
+        self.outcome.exit_code()
     }
 }
 

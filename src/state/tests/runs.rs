@@ -5,8 +5,8 @@ use serde_json::json;
 use super::{at, count_rows, membership};
 use crate::plan::base::Measure;
 use crate::state::{
-    EMPTY_PLAN, FieldChange, FieldChanges, JournalEntry, JournalItem, JournalOutcome, Outcome,
-    PausedRecord, RunEnd, RunItem, RunStart, StateError, Store,
+    About, EMPTY_PLAN, FieldChange, FieldChanges, JournalEntry, JournalItem, JournalOutcome,
+    Outcome, PausedRecord, RunEnd, RunItem, RunStart, StateError, Store,
 };
 
 fn run(store: &Store, id: &str, job: &str, seconds: i64, outcome: Option<Outcome>) {
@@ -85,7 +85,7 @@ fn a_run_comes_back_with_its_items() {
         [first, items[0].clone(), items[1].clone()]
     );
     let past = store
-        .past_items(Some("Donors"), Some("ana@example.org"), 10)
+        .past_items("job", About::Person("ana@example.org"), 10)
         .unwrap();
     assert_eq!(
         past.iter()
@@ -93,13 +93,14 @@ fn a_run_comes_back_with_its_items() {
             .collect::<Vec<_>>(),
         [("01ab", at(0), &items[0])]
     );
-    assert_eq!(store.past_items(None, None, 2).unwrap().len(), 2);
-    assert!(
-        store
-            .past_items(Some("Donors"), Some("bo@example.org"), 10)
-            .unwrap()
-            .is_empty()
-    );
+    let nothing = [
+        ("other", About::Person("ana@example.org")),
+        ("job", About::Person("bo@example.org")),
+        ("job", About::Group("Nobody's")),
+    ];
+    for (job, about) in nothing {
+        assert!(store.past_items(job, about, 10).unwrap().is_empty());
+    }
     let record = store.run("01ab").unwrap().unwrap();
     assert_eq!(
         (record.trigger.as_str(), record.started, record.finished),

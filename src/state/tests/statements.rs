@@ -150,8 +150,7 @@ fn variants(sql: &str) -> Vec<String> {
     let mut made = vec![sql.to_owned()];
     for (place, conditions) in [
         ("{of_job}", ["job = ?1", "?1 IS NULL"]),
-        ("{by_group}", ["group_id = ?1", "?1 IS NULL"]),
-        ("{by_member}", ["member = ?2", "?2 IS NULL"]),
+        ("{of}", ["group_id = ?1 AND member IS NULL", "member = ?1"]),
     ] {
         if sql.contains(place) {
             made = made

@@ -288,7 +288,7 @@ fn empty_lines(connection: &Connection, address: Option<Key>) -> Result<usize, F
         [address],
     )?;
     let lines = connection.execute(
-        "UPDATE run_items SET member = NULL, message = NULL WHERE member = ?1",
+        "UPDATE run_items SET member = NULL, target_member = NULL, message = NULL WHERE member = ?1",
         [address],
     )?;
     Ok(values + lines)

@@ -71,6 +71,8 @@ pub(super) fn sweep(connection: &Connection, only: Option<&str>) -> Result<usize
              UNION ALL SELECT group_id FROM run_items WHERE group_id IS NOT NULL
              UNION ALL SELECT member FROM run_items WHERE member IS NOT NULL
              UNION ALL SELECT reason FROM run_items WHERE reason IS NOT NULL
+             UNION ALL SELECT target_group FROM run_items WHERE target_group IS NOT NULL
+             UNION ALL SELECT target_member FROM run_items WHERE target_member IS NOT NULL
              UNION ALL SELECT id FROM remembered_members
              UNION ALL SELECT address FROM remembered_members WHERE address IS NOT NULL
              UNION ALL SELECT address FROM remembered_absent

@@ -160,6 +160,12 @@ pub struct RunItem {
     /// The person's address; of somebody without one `#` and the id at the source, or `##` and the
     /// id at the target.
     pub member: Option<String>,
+    /// The group's id at the target; nothing where it has none, or was not taken down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group_id: Option<String>,
+    /// The contact's id at the target; nothing where there is none, or it was not taken down.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub member_id: Option<String>,
     /// What became of it.
     pub outcome: String,
     /// The rule that decided.
@@ -417,7 +423,7 @@ impl Store {
     ) -> Result<Vec<(ItemPlace, RunItem)>, StateError> {
         self.read(|connection| {
             let mut select = connection.prepare_cached(
-                "SELECT seq, op, group_id, member, outcome, reason, message, fields, id
+                "SELECT seq, op, group_id, member, outcome, reason, message, fields, target_group, target_member, id
                  FROM run_items LEFT JOIN run_values ON run_values.item = run_items.id
                  WHERE run = ?1 AND (seq, id) > (?2, ?3) ORDER BY seq, id LIMIT ?4",
             )?;
@@ -426,7 +432,7 @@ impl Store {
             let mut rows = select.query((run, seq, row, ITEMS_AT_ONCE as i64))?;
             let mut items = Vec::new();
             while let Some(row) = rows.next()? {
-                let place = (row.get(0)?, row.get(8)?);
+                let place = (row.get(0)?, row.get(10)?);
                 items.push((place, read_item(row, &mut texts)?));
             }
             Ok(items)
@@ -449,7 +455,7 @@ impl Store {
                 About::Person(name) => (name, "member = ?1"),
             };
             let mut select = connection.prepare_cached(&format!(
-                "SELECT seq, op, group_id, member, run_items.outcome, reason, message, fields, runs.id, job, started
+                "SELECT seq, op, group_id, member, run_items.outcome, reason, message, fields, target_group, target_member, runs.id, job, started
                  FROM run_items CROSS JOIN texts ON texts.id = -run_items.run CROSS JOIN runs ON runs.id = texts.text
                  LEFT JOIN run_values ON run_values.item = run_items.id WHERE {of} AND job = ?2
                  ORDER BY run_items.id DESC LIMIT ?3"
@@ -464,9 +470,9 @@ impl Store {
             while let Some(row) = rows.next()? {
                 items.push(PastItem {
                     item: read_item(row, &mut texts)?,
-                    run: row.get(8)?,
-                    job: row.get(9)?,
-                    started: time(row, 10)?,
+                    run: row.get(10)?,
+                    job: row.get(11)?,
+                    started: time(row, 12)?,
                 });
             }
             Ok(items)
@@ -523,8 +529,8 @@ pub(super) fn insert_items(
     let run = keys.key(run)?;
     let forgotten = ledger::forgotten(connection)?;
     let mut insert = connection.prepare_cached(
-        "INSERT INTO run_items (run, seq, op, group_id, member, outcome, reason, message)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO run_items (run, seq, op, group_id, member, outcome, reason, message, target_group, target_member)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?;
     let mut insert_values =
         connection.prepare_cached("INSERT INTO run_values (item, fields) VALUES (?1, ?2)")?;
@@ -537,6 +543,7 @@ pub(super) fn insert_items(
         let item = if names_nobody {
             &RunItem {
                 member: None,
+                member_id: None,
                 message: None,
                 fields: FieldChanges::new(),
                 ..item.clone()
@@ -553,6 +560,8 @@ pub(super) fn insert_items(
             keys.key(&item.outcome)?,
             keys.optional(item.reason.as_deref())?,
             &item.message,
+            keys.optional(item.group_id.as_deref())?,
+            keys.optional(item.member_id.as_deref())?,
         ))?;
         if !item.fields.is_empty() {
             insert_values.execute((id, keys.pack(&packable(&item.fields))?))?;
@@ -616,6 +625,8 @@ fn read_item(row: &Row<'_>, texts: &mut Texts<'_>) -> Result<RunItem, Fault> {
         op: texts.of(row.get(1)?)?.to_owned(),
         group: texts.optional(row.get(2)?)?,
         member: texts.optional(row.get(3)?)?,
+        group_id: texts.optional(row.get(8)?)?,
+        member_id: texts.optional(row.get(9)?)?,
         outcome: texts.of(row.get(4)?)?.to_owned(),
         reason: texts.optional(row.get(5)?)?,
         message: row.get(6)?,

@@ -84,7 +84,12 @@ impl Tally {
     /// Takes note that a group was created twice.
     pub(super) fn twin(&mut self, group: String, message: String) {
         self.warnings.push(message.clone());
-        self.line("create_group", Some(group.clone()), None, Err(&message));
+        let line = RunItem {
+            op: "create_group".to_owned(),
+            group: Some(group.clone()),
+            ..RunItem::default()
+        };
+        self.line(line, Err(&message));
         self.failed.push(ItemFailure {
             op: "create_group".to_owned(),
             group: Some(group),
@@ -97,7 +102,13 @@ impl Tally {
 
     /// Counts a confirmed item and takes it down: a line for each thing that is counted, so that the
     /// history adds up to the summary. The first of them has the `fields`.
-    pub(super) fn done(&mut self, known: Known<'_>, item: &Item, fields: FieldChanges) {
+    pub(super) fn done(
+        &mut self,
+        known: Known<'_>,
+        so_far: &SoFar,
+        item: &Item,
+        fields: FieldChanges,
+    ) {
         let is_new = item
             .person
             .is_some_and(|person| known.people.targets(person).is_empty());
@@ -161,7 +172,7 @@ impl Tally {
         let mut fields = Some(fields);
         for (op, pair) in lines {
             let fields = fields.take().unwrap_or_default();
-            self.take_down(known, item, (op, pair), Ok(fields));
+            self.take_down(known, so_far, item, (op, pair), Ok(fields));
         }
     }
 
@@ -259,7 +270,13 @@ impl Tally {
         }
         for at in 0..item.joins.len().max(1) {
             let pair = item.joins.get(at).copied().or(item.pair);
-            self.take_down(known, item, (op_of_line(item, at), pair), Err(message));
+            self.take_down(
+                known,
+                so_far,
+                item,
+                (op_of_line(item, at), pair),
+                Err(message),
+            );
         }
     }
 
@@ -300,7 +317,13 @@ impl Tally {
             message: message.clone(),
             item: String::new(),
         });
-        self.line("list_group", Some(group.clone()), None, Err(&message));
+        let line = RunItem {
+            op: "list_group".to_owned(),
+            group: Some(group.clone()),
+            group_id: Some(id.to_owned()),
+            ..RunItem::default()
+        };
+        self.line(line, Err(&message));
         self.failed.push(ItemFailure {
             op: "list_group".to_owned(),
             group: Some(group),
@@ -315,21 +338,23 @@ impl Tally {
     fn take_down(
         &mut self,
         known: Known<'_>,
+        so_far: &SoFar,
         item: &Item,
         (op, pair): (&str, Option<PairIx>),
         result: Result<FieldChanges, &str>,
     ) {
-        let group = pair.map(|pair| known.plan.pair(pair).name.clone());
-        self.line(op, group, member_of(known, item), result);
+        let line = RunItem {
+            op: op.to_owned(),
+            group: pair.map(|pair| known.plan.pair(pair).name.clone()),
+            group_id: pair.and_then(|pair| so_far.group_id(known.plan, pair)),
+            member: member_of(known, item),
+            member_id: contact_of(known, so_far, item),
+            ..RunItem::default()
+        };
+        self.line(line, result);
     }
 
-    fn line(
-        &mut self,
-        op: &str,
-        group: Option<String>,
-        member: Option<String>,
-        result: Result<FieldChanges, &str>,
-    ) {
+    fn line(&mut self, line: RunItem, result: Result<FieldChanges, &str>) {
         self.taken_down += 1;
         let (outcome, message, fields) = match result {
             Ok(fields) => ("done", None, fields),
@@ -337,15 +362,24 @@ impl Tally {
         };
         self.lines.push(RunItem {
             seq: self.taken_down,
-            op: op.to_owned(),
-            group,
-            member,
             outcome: outcome.to_owned(),
-            reason: None,
             message,
             fields,
+            ..line
         });
     }
+}
+
+/// Returns the contact of an item, as far as it is known by now.
+fn contact_of(known: Known<'_>, so_far: &SoFar, item: &Item) -> Option<String> {
+    let person = item.person?;
+    let first = || {
+        let at = *known.people.targets(person).first()?;
+        Some(known.names.text(known.sides.target.members[at as usize].id))
+    };
+    let created = || so_far.person_ids.get(&person).map(String::as_str);
+    let id = item.target_id.as_deref().or_else(created).or_else(first);
+    id.map(str::to_owned)
 }
 
 /// Names one group of an item that is about several, as the plan does.

@@ -49,6 +49,8 @@ fn a_run_comes_back_with_its_items() {
             op: "add_memberships".into(),
             group: Some("Donors".into()),
             member: Some("ana@example.org".into()),
+            group_id: Some("17".into()),
+            member_id: Some("c-4".into()),
             outcome: "failed".into(),
             reason: Some("value_refused".into()),
             message: Some("Not now".into()),

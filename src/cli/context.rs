@@ -18,7 +18,7 @@ use super::progress::{Shown, progress};
 use crate::config::settled::{JobConfig, ProviderConfig};
 use crate::config::{self, Config};
 use crate::run::{RunError, Runner, RunnerOptions};
-use crate::state::Store;
+use crate::state::{RunRecord, Store};
 
 /// The surroundings of a command.
 pub(super) struct Context {
@@ -127,6 +127,31 @@ pub(super) fn find_job<'a>(config: &'a Config, name: &str) -> Result<&'a JobConf
         }
         .into()
     })
+}
+
+/// Finds the job of a run or of a saved plan, which may be the one of a pair of providers that has none.
+pub(super) fn know_job(config: &mut Config, name: &str) -> Result<(), CommandError> {
+    let pairs = name.match_indices("-to-");
+    let mut pairs = pairs.map(|(at, to)| (&name[..at], &name[at + to.len()..]));
+    let known = |name: &str| config.providers.contains_key(name);
+    let of_pair = pairs.find(|(from, to)| known(from) && known(to));
+    if let (false, Some((from, to))) = (config.jobs.contains_key(name), of_pair) {
+        let job = config::implicit_job(config, from, to)
+            .map_err(|error| CommandError::usage(error.to_string()))?;
+        config.jobs.insert(name.to_owned(), job);
+    }
+    find_job(config, name).map(drop)
+}
+
+/// Finds a run of the history by its id or the beginning of it, in a state database that must be there.
+pub(super) fn find_run(config: &Config, run: &str) -> Result<(Store, RunRecord), CommandError> {
+    let unknown = || {
+        CommandError::usage(format!("there is no run whose id begins with \"{run}\""))
+            .hint("`rosterd history` lists the runs")
+    };
+    let store = Context::existing_store(config)?.ok_or_else(unknown)?;
+    let run = store.run(run)?.ok_or_else(unknown)?;
+    Ok((store, run))
 }
 
 /// Returns the only job, for a command that was not told which.

@@ -48,6 +48,7 @@ fn help_names_every_command() {
       link         Settles by hand that a source group and a target group belong together
       unlink       Forgets which target group belongs to a source group, and what the job brought into
                    it
+      undo         Shows a plan that takes a run back; writes to no provider
       explain      Explains why a person or a group is as it is, and what the next run would do
       pause        Keeps a job from running on its schedule and from `sync --all`
       resume       Lets a paused job run on its schedule again

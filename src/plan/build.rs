@@ -504,7 +504,8 @@ fn counted(warnings: Vec<String>) -> Vec<String> {
         .collect()
 }
 
-fn summarise(operations: &[Edit]) -> Summary {
+/// Counts what operations do.
+pub(super) fn summarise(operations: &[Edit]) -> Summary {
     let mut summary = Summary::default();
     for edit in operations {
         let members = edit.members().len() as u64;

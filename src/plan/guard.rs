@@ -53,6 +53,11 @@ pub(super) fn judge(judged: &Judged<'_>) -> Verdict {
                      of: u64,
                      (most, items): (u64, &dyn Fn() -> BTreeSet<String>),
                      what: &str| {
+        let whole = if guard == "max_group_removals" {
+            "linked groups"
+        } else {
+            "active memberships"
+        };
         if exceeded(limit, most, of, guards.floor).is_none() {
             return;
         }
@@ -66,7 +71,7 @@ pub(super) fn judge(judged: &Judged<'_>) -> Verdict {
             let refusal = GuardRefusal {
                 guard,
                 explanation: format!(
-                    "{value} {what}{place} of {of} active memberships exceed the limit of {words}"
+                    "{value} {what}{place} of {of} {whole} exceed the limit of {words}"
                 ),
                 group,
                 value,

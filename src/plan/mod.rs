@@ -21,6 +21,7 @@ mod seats;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod undo;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,6 +33,7 @@ pub use fingerprint::{Basis, OperationPrint};
 pub(crate) use groups::fold as fold_group_name;
 pub use groups::{in_scope, name_by_links, partners};
 pub use people::{People, PersonIx};
+pub use undo::{Did, Left, NotUndone, UndoInputs, Undoing, undo};
 
 use crate::model::policy::{GroupScope, Guards, MemberPolicy, Mode};
 use crate::model::{Capabilities, LeftAlone, Name, Names, Record, Schema, Snapshot};

@@ -57,7 +57,7 @@ pub fn write_assessment_text(
     sections::blocked(out, &plan.blocked, &planned.accepted, verbose)?;
     sections::warnings(out, &plan.warnings)?;
     estimate_text(out, estimate)?;
-    sections::refusals_of(out, command, &plan.refusals, plan.waiting_opt_outs)?;
+    sections::refusals(out, command, &plan.refusals, plan.waiting_opt_outs)?;
     if !plan.is_empty() {
         writeln!(
             out,

@@ -28,6 +28,7 @@ mod status;
 mod table;
 #[cfg(test)]
 mod tests;
+mod undo;
 mod view;
 mod words;
 

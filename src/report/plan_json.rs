@@ -12,6 +12,7 @@ use super::json::{
     BlockedRow, Counts, FORMAT_VERSION, LossRow, RefusalRow, Requests, write_document,
 };
 use super::seal::{Seal, Sealing};
+use super::undo::NotUndoneRow;
 use crate::model::Record;
 use crate::plan::{Basis, Edit, PersonIx, What, Withheld};
 use crate::run::Planned;
@@ -72,6 +73,15 @@ impl Serialize for Document<'_> {
         document.serialize_field("target", &plan.target)?;
         document.serialize_field("first_run", &planned.first_run)?;
         document.serialize_field("waiting_opt_outs", &plan.waiting_opt_outs)?;
+        if let Some(undoing) = &planned.undoing {
+            document.serialize_field("undo", &undoing.run)?;
+            document.serialize_field("did", &undoing.did)?;
+            document.serialize_field("undone", &undoing.undone)?;
+            document.serialize_field(
+                "not_undone",
+                &Rows(|| undoing.left.iter().map(NotUndoneRow::new)),
+            )?;
+        }
         document.serialize_field("basis", &BasisRow(&plan.basis))?;
         document.serialize_field("seal", &self.seal)?;
         document.end()

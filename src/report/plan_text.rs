@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::paint::{ADDED, ASIDE, CHANGED, GONE, HEADING, KEPT, REFUSAL, STOP};
 use super::sections::{self, and_more, heading, limit};
+use super::undo;
 use super::view::{
     FieldChange, GroupChange, GroupVerb, MembershipChange, OptOuts, PlanView, ProfileChange,
     created,
@@ -31,13 +32,21 @@ pub fn write_plan_text(out: &mut dyn Write, planned: &Planned, verbose: bool) ->
         view: &view,
         verbose,
     };
-    writeln!(
-        out,
-        "{HEADING}Plan for {}{HEADING:#}: {} → {}",
-        harmless(&plan.job),
-        harmless(&plan.source),
-        harmless(&plan.target)
-    )?;
+    let job = harmless(&plan.job);
+    match &planned.undoing {
+        None => writeln!(
+            out,
+            "{HEADING}Plan for {job}{HEADING:#}: {} → {}",
+            harmless(&plan.source),
+            harmless(&plan.target)
+        )?,
+        Some(undoing) => writeln!(
+            out,
+            "{HEADING}Plan that takes back run {} of {job}{HEADING:#}, at {}",
+            harmless(&undoing.run),
+            harmless(&plan.target)
+        )?,
+    }
     if planned.first_run {
         writeln!(
             out,
@@ -52,19 +61,31 @@ pub fn write_plan_text(out: &mut dyn Write, planned: &Planned, verbose: bool) ->
     text.created(out)?;
     text.profiles(out)?;
     text.withheld(out)?;
+    if let Some(undoing) = &planned.undoing {
+        undo::not_undone(out, undoing, verbose)?;
+    }
     sections::blocked(out, &plan.blocked, &planned.accepted, verbose)?;
     sections::losses(out, &plan.losses)?;
     sections::warnings(out, &plan.warnings)?;
-    sections::refusals(out, &plan.job, &plan.refusals, plan.waiting_opt_outs)?;
+    let again = match planned.undoing {
+        None => format!("rosterd sync {}", plan.job),
+        Some(_) => "rosterd apply FILE".to_owned(),
+    };
+    sections::refusals(out, &again, &plan.refusals, plan.waiting_opt_outs)?;
     if !plan.is_empty() {
         writeln!(out, "\n{}", cost_sentence(&planned.cost))?;
+    }
+    if let Some(undoing) = &planned.undoing {
+        writeln!(out, "\n{}", undo::in_short(undoing))?;
     }
     writeln!(out, "\n{}", last_line(planned))?;
     // Behind a refusal the way on is the approval, which has been named.
     if plan.is_empty() || !plan.refusals.is_empty() {
         return Ok(());
     }
-    let job = harmless(&plan.job);
+    if let Some(undoing) = &planned.undoing {
+        return undo::next_step(out, undoing);
+    }
     writeln!(
         out,
         "\nNext: `rosterd sync {job}` plans anew and applies; to apply exactly what was reviewed, \

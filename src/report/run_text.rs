@@ -57,7 +57,7 @@ pub fn write_run_text(out: &mut dyn Write, report: &RunReport, verbose: bool) ->
         Some(migration) => migration.command.clone(),
         None => format!("rosterd sync {}", report.job),
     };
-    sections::refusals_of(out, &again, &report.refusals, report.waiting_opt_outs)?;
+    sections::refusals(out, &again, &report.refusals, report.waiting_opt_outs)?;
     if let Some(migration) = &report.migration {
         write_migration_text(out, report, migration, verbose)?;
     }

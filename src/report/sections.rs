@@ -173,20 +173,9 @@ pub(super) fn approved(out: &mut dyn Write, approved: &Approved) -> io::Result<(
     Ok(())
 }
 
-/// Writes what the guards refuse of a job's plan, and how a run of the job goes on.
-pub(super) fn refusals(
-    out: &mut dyn Write,
-    job: &str,
-    refusals: &[GuardRefusal],
-    waiting_opt_outs: u64,
-) -> io::Result<()> {
-    let again = format!("rosterd sync {job}");
-    refusals_of(out, &again, refusals, waiting_opt_outs)
-}
-
 /// Writes what the guards refuse, naming first how many opt-outs wait behind them, and which command
 /// goes on.
-pub(super) fn refusals_of(
+pub(super) fn refusals(
     out: &mut dyn Write,
     again: &str,
     refusals: &[GuardRefusal],

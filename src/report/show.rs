@@ -13,7 +13,7 @@ use super::json::{FORMAT_VERSION, write_document};
 use super::paint::{ADDED, ASIDE, CHANGED, GONE, HEADING};
 use super::sections::SHOWN;
 use super::words::{address, count, grouped, harmless, instant, value};
-use crate::state::{RunItem, RunRecord};
+use crate::state::{FOUND, RunItem, RunRecord};
 
 /// Which items of a run are meant; all of them where nothing is said.
 #[derive(Clone, Debug, Default)]
@@ -158,12 +158,16 @@ impl Line {
 
     /// Says what so many items of it have become.
     fn words(&self, items: &Alike) -> String {
-        let done = self.outcome == "done";
+        let found = self.outcome == FOUND;
+        let done = found || self.outcome == "done";
+        let later = if found { ", found by a later run" } else { "" };
         let number = grouped(items.count);
         let known = done || self.outcome == "failed";
         match WORDS.get(self.place).filter(|_| known) {
-            Some((_, Told::Group, words, _)) if done && items.count == 1 => (*words).to_owned(),
-            Some((_, _, words, _)) if done => format!("{number} {words}"),
+            Some((_, Told::Group, words, _)) if done && items.count == 1 => {
+                format!("{words}{later}")
+            }
+            Some((_, _, words, _)) if done => format!("{number} {words}{later}"),
             Some((_, Told::Group, _, not)) if items.count == 1 => (*not).to_owned(),
             Some((.., not)) => format!("{number} {not}"),
             None => format!(
@@ -247,6 +251,12 @@ const WORDS: [(&str, Told, &str, &str); 15] = [
     ("remove_memberships", Told::People, "removed", "not removed"),
 ];
 
+/// Says in words what an operation did to one.
+pub(super) fn told(op: &str) -> &str {
+    let known = WORDS.iter().find(|(known, ..)| *known == op);
+    known.map_or(op, |(.., done, _)| done)
+}
+
 /// Returns the operations whose items a run may have, as the plan format names them.
 pub fn operations() -> [&'static str; 15] {
     WORDS.map(|(op, ..)| op)
@@ -314,6 +324,7 @@ fn and_more(left_out: u64) -> String {
 }
 
 fn sign(op: &str, outcome: &str) -> (&'static str, Style) {
+    let outcome = if outcome == FOUND { "done" } else { outcome };
     match (outcome, op) {
         ("done", "remove_memberships" | "archive_group" | "delete_group") => ("-", GONE),
         ("done", "update_member" | "change_address" | "update_group" | "rename_group") => {

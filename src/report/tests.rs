@@ -77,6 +77,7 @@ fn planned(addresses: &[&str], plan: Plan) -> Planned {
         first_run: false,
         nameless: BTreeMap::new(),
         accepted: BTreeSet::new(),
+        undoing: None,
     }
 }
 

@@ -41,6 +41,7 @@ mod record;
 
 mod explain;
 mod migration;
+mod undo;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -69,6 +70,17 @@ use crate::state::{ApprovalAnswer, EMPTY_PLAN, RunEnd, RunStart};
 use accounts::{Access, unless_stopped};
 use apply::Spends;
 use prepare::{Asks, Prepared};
+use undo::ToUndo;
+
+impl SavedPlan {
+    /// Names the command that makes such a plan anew.
+    fn command(&self) -> String {
+        match &self.undo {
+            Some(run) => format!("rosterd undo {run} --out FILE"),
+            None => format!("rosterd plan {} --out FILE", self.job),
+        }
+    }
+}
 
 /// How a run is asked for.
 #[derive(Clone, Debug)]
@@ -99,6 +111,8 @@ pub struct SavedPlan {
     pub basis: Option<Basis>,
     /// Whether there is nothing in it to do.
     pub empty: bool,
+    /// The run that it takes back, where it takes one back.
+    pub undo: Option<String>,
 }
 
 /// What a run goes by beside its job.
@@ -123,11 +137,12 @@ impl<'a> Asked<'a> {
         }
     }
 
-    fn asks(self) -> Asks {
+    fn asks(self, to_undo: Option<&ToUndo>) -> Asks<'_> {
         match self {
             Asked::Sync => Asks::default(),
             Asked::Apply(_) => Asks {
                 anew: true,
+                undo: to_undo,
                 ..Asks::default()
             },
             Asked::Migrate(confirm) => Asks::migration(confirm.is_asked()),
@@ -184,7 +199,11 @@ impl Runner {
     ) -> Result<RunReport, RunError> {
         let options = SyncOptions {
             approve: approve.map(str::to_owned),
-            trigger: "apply",
+            trigger: if saved.undo.is_some() {
+                undo::TRIGGER
+            } else {
+                "apply"
+            },
         };
         if saved.empty {
             return self.nothing_to_apply(saved);
@@ -261,9 +280,9 @@ impl Runner {
         match self.inner.store.plan_used(&saved.fingerprint)? {
             None => Ok(()),
             Some(used) => Err(RunError::PlanMoved(format!(
-                "this plan was applied at {}; a plan is used once: make a new one with `rosterd plan {} --out FILE`",
+                "this plan was applied at {}; a plan is used once: make a new one with `{}`",
                 used.strftime("%Y-%m-%d %H:%M:%SZ"),
-                saved.job
+                saved.command()
             ))),
         }
     }
@@ -278,8 +297,21 @@ impl Runner {
     ) -> Result<RunReport, RunError> {
         let saved = asked.saved();
         let store = &self.inner.store;
+        let undone = saved.and_then(|saved| saved.undo.as_deref());
+        let to_undo = match undone.map(|run| store.run(run)).transpose()? {
+            None => None,
+            Some(Some(run)) if run.job == job.name => Some(ToUndo::of(store, &run)?),
+            Some(_) => {
+                return Err(RunError::PlanMoved(format!(
+                    "the run {} that this plan takes back is not in the history of job \"{}\" any more, so nothing was written",
+                    undone.unwrap_or_default(),
+                    job.name
+                )));
+            }
+        };
+        let asks = asked.asks(to_undo.as_ref());
         let mut prepared =
-            unless_stopped(&self.inner.options.stop, self.prepare(job, asked.asks())).await?;
+            unless_stopped(&self.inner.options.stop, self.prepare(job, asks)).await?;
         self.remember_seen(job, &mut prepared)?;
         if let Some(saved) = saved
             && saved.fingerprint != prepared.planned.plan.fingerprint
@@ -289,8 +321,8 @@ impl Runner {
                 |basis| basis.what_moved(&prepared.planned.plan.basis),
             );
             return Err(RunError::PlanMoved(format!(
-                "the plan has moved since it was made, so nothing was written ({moved}); make a new one with `rosterd plan {} --out FILE`",
-                job.name
+                "the plan has moved since it was made, so nothing was written ({moved}); make a new one with `{}`",
+                saved.command()
             )));
         }
         let mut migration = None;
@@ -359,7 +391,7 @@ impl Runner {
             if self.now().duration_since(read_at) > FRESH {
                 let shown = std::mem::take(&mut prepared.planned.plan.fingerprint);
                 drop(prepared);
-                prepared = unless_stopped(stop, self.prepare(job, asked.asks())).await?;
+                prepared = unless_stopped(stop, self.prepare(job, asks)).await?;
                 self.remember_seen(job, &mut prepared)?;
                 if prepared.planned.plan.fingerprint != shown {
                     return Err(RunError::PlanMoved(format!(
@@ -369,10 +401,15 @@ impl Runner {
                 }
             }
         }
+        let paused = match &to_undo {
+            Some(undone) if !is_empty => self.pause_for_undo(&job.name, &undone.run)?,
+            _ => None,
+        };
         let began = self.now();
         let approved = spends.approved.clone();
         let applied = Box::pin(self.carry_out(job, id, prepared, spends)).await?;
         let mut report = self.record_applied(job, id, started, applied, approved)?;
+        report.warnings.extend(paused);
         if let Some(mut migration) = migration {
             (migration.began, migration.ended) = (began, report.finished);
             report.migration = Some(migration);

@@ -63,8 +63,8 @@ pub use locks::{Guard, LockError, Locks};
 pub use remembered::{MemoryKey, RememberedTarget, TargetReading};
 pub use restore::{PutBack, StagedCopy};
 pub use runs::{
-    About, ApprovedBy, EMPTY_PLAN, FieldChange, FieldChanges, Outcome, PastItem, RunEnd, RunItem,
-    RunRecord, RunStart,
+    About, ApprovedBy, EMPTY_PLAN, FOUND, FieldChange, FieldChanges, Outcome, PastItem, RunEnd,
+    RunItem, RunRecord, RunStart,
 };
 pub use staging::Staging;
 

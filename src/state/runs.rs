@@ -148,10 +148,13 @@ pub struct RunRecord {
     pub approved: Option<ApprovedBy>,
 }
 
+/// The outcome of an item whose answer was lost, and which a later run found done.
+pub const FOUND: &str = "found";
+
 /// What a run did to one item, or why it did nothing.
 #[derive(Clone, Debug, Default, PartialEq, serde::Serialize)]
 pub struct RunItem {
-    /// Where it stands among the items of its run.
+    /// Where it stands among the items of its run, from 1; 0 puts it behind them.
     pub seq: u64,
     /// The kind of the operation.
     pub op: String,
@@ -534,7 +537,14 @@ pub(super) fn insert_items(
     )?;
     let mut insert_values =
         connection.prepare_cached("INSERT INTO run_values (item, fields) VALUES (?1, ?2)")?;
+    let mut last: Option<u64> = None;
     for item in items {
+        let seq = match (item.seq, last) {
+            (0, None) => last_seq(connection, run)? + 1,
+            (0, Some(last)) => last + 1,
+            (seq, _) => seq,
+        };
+        last = Some(seq);
         // What is done for somebody who was forgotten is counted, and names nobody.
         let names_nobody = item
             .member
@@ -553,7 +563,7 @@ pub(super) fn insert_items(
         };
         let id = insert.insert((
             run,
-            count(item.seq),
+            count(seq),
             keys.key(&item.op)?,
             keys.optional(item.group.as_deref())?,
             keys.optional(item.member.as_deref())?,
@@ -568,6 +578,13 @@ pub(super) fn insert_items(
         }
     }
     Ok(())
+}
+
+fn last_seq(connection: &Connection, run: keys::Key) -> Result<u64, Fault> {
+    let mut select =
+        connection.prepare_cached("SELECT coalesce(max(seq), 0) FROM run_items WHERE run = ?1")?;
+    let last: i64 = select.query_row([run], |row| row.get(0))?;
+    Ok(u64::try_from(last).unwrap_or_default())
 }
 
 /// Brings the fields of an item into the form in which fields are kept.

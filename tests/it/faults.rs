@@ -9,7 +9,7 @@ use rosterd::emulator::{Change, Fault, FaultRule, When, World};
 use crate::support::{Bench, bench, digest, group_of, plain_world, removing_freely, tell};
 
 /// A first state of the source, synced, and then a bit of everything to do.
-async fn busy(source: &str, target: &str) -> Bench {
+pub(crate) async fn busy(source: &str, target: &str) -> Bench {
     let mut world: World = plain_world();
     let account = world.account_mut(source);
     group_of(account, "One", "one", 12);

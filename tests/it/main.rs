@@ -40,4 +40,5 @@ mod support;
 mod sync;
 mod troubles;
 mod turned_down;
+mod undo;
 mod user_groups;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::sync::{finish, result_of};
-use crate::cli::context::{Context, find_job};
+use crate::cli::context::{Context, know_job};
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::format::FormatArg;
@@ -50,6 +50,9 @@ pub(super) struct Header {
     waiting_opt_outs: u64,
     #[serde(default)]
     basis: Option<BasisHeader>,
+    /// The run that the plan takes back.
+    #[serde(default)]
+    undo: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -83,8 +86,8 @@ pub(crate) async fn cmd_apply(
         )));
     }
     refuse_edited(&args.file, &header.job)?;
-    let config = context.config()?;
-    find_job(&config, &header.job)?;
+    let mut config = context.config()?;
+    know_job(&mut config, &header.job)?;
     if let (Some(refusal), None) = (header.refusals.first(), &args.approve) {
         let waiting = opt_outs_wait(header.waiting_opt_outs);
         let waiting = waiting.map_or_else(String::new, |waiting| format!("{waiting}: "));
@@ -107,6 +110,7 @@ pub(crate) async fn cmd_apply(
         fingerprint: header.fingerprint,
         empty: header.operations.is_empty(),
         basis: header.basis.map(Basis::from),
+        undo: header.undo,
     };
     let outcome = context
         .interrupt

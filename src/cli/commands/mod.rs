@@ -28,6 +28,7 @@ pub(super) mod schema;
 pub(super) mod show;
 pub(super) mod status;
 pub(super) mod sync;
+pub(super) mod undo;
 
 /// The version of every JSON result.
 const VERSION: u32 = crate::report::FORMAT_VERSION;

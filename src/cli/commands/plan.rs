@@ -45,16 +45,7 @@ pub(crate) async fn cmd_plan(context: &Context, args: &PlanArgs) -> Result<ExitC
         .run(Box::pin(runner.plan(&args.job)))
         .await??;
     if let Some(path) = &args.out {
-        save(path, &planned).map_err(|error| {
-            CommandError::file(ExitCode::Failed, "saving the plan as", path, &error)
-        })?;
-        tell(|out| {
-            writeln!(
-                out,
-                "Saved the plan as {0}; `rosterd apply {0}` applies it, once.",
-                path.display()
-            )
-        });
+        save_as(path, &planned)?;
     }
     print(|out| match args.format {
         PlanFormat::Text => write_plan_text(out, &planned, context.verbose()),
@@ -77,7 +68,7 @@ fn detailed(planned: &Planned) -> ExitCode {
 }
 
 /// Refuses to replace anything but an older plan.
-fn may_be_replaced(path: &Path) -> Result<(), CommandError> {
+pub(super) fn may_be_replaced(path: &Path) -> Result<(), CommandError> {
     match std::fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let directory = directory_of(path);
@@ -103,6 +94,21 @@ fn may_be_replaced(path: &Path) -> Result<(), CommandError> {
         ))
         .hint("name another file with `--out`")),
     }
+}
+
+/// Saves a plan and says so.
+pub(super) fn save_as(path: &Path, planned: &Planned) -> Result<(), CommandError> {
+    save(path, planned).map_err(|error| {
+        CommandError::file(ExitCode::Failed, "saving the plan as", path, &error)
+    })?;
+    tell(|out| {
+        writeln!(
+            out,
+            "Saved the plan as {0}; `rosterd apply {0}` applies it, once.",
+            path.display()
+        )
+    });
+    Ok(())
 }
 
 /// Saves a plan: the whole file, or the one that was there before.

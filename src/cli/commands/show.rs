@@ -1,21 +1,21 @@
 //! `rosterd show`: what one run did.
 
-use crate::cli::context::Context;
+use crate::cli::context::{Context, find_run};
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::format::{Format, FormatArg};
 use crate::cli::output::print;
 use crate::model::normalise_address;
 use crate::report::{ItemFilter, operations, write_show_json, write_show_text};
-use crate::state::{JournalOutcome, RunItem, RunRecord, StateError, Store, UnsettledItem};
+use crate::state::{FOUND, JournalOutcome, RunItem, RunRecord, StateError, Store, UnsettledItem};
 
-const OUTCOMES: [&str; 3] = ["done", "failed", "open"];
+const OUTCOMES: [&str; 4] = ["done", "failed", "open", FOUND];
 
 /// Shows what one run did by group, or with `-v` item by item with the fields before and after.
 ///
 /// A run that is under way, or was killed, shows what was known to be done and refused by then; what it
 /// had sent and nobody knows the outcome of is `open`, until the job's next run finds out. What that one
-/// finds done is remembered, and is no item of either run.
+/// finds done is an item of the run that had sent it, `found`, and counts in no summary.
 #[derive(clap::Args, Debug)]
 pub(crate) struct ShowArgs {
     /// The run's id, or the beginning of it, as `rosterd history` shows it.
@@ -38,15 +38,7 @@ pub(crate) struct ShowArgs {
 
 pub(crate) fn cmd_show(context: &Context, args: &ShowArgs) -> Result<ExitCode, CommandError> {
     let config = context.config()?;
-    let unknown = || {
-        CommandError::usage(format!(
-            "there is no run whose id begins with \"{}\"",
-            args.run
-        ))
-        .hint("`rosterd history` lists the runs")
-    };
-    let store = Context::existing_store(&config)?.ok_or_else(unknown)?;
-    let run = store.run(&args.run)?.ok_or_else(unknown)?;
+    let (store, run) = find_run(&config, &args.run)?;
     let filter = ItemFilter {
         group: args.group.clone(),
         member: args.person.as_deref().map(normalised),

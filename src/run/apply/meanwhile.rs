@@ -166,6 +166,10 @@ impl Applying<'_> {
     /// Looks once more for people whom a step takes out of groups because the source did not list
     /// them, where its listing may have passed over somebody who stays.
     pub(super) async fn look_twice_at_source(&mut self, step: &Step) -> Result<(), RunError> {
+        // Whoever leaves because a run is taken back is still in the source's groups.
+        if self.prepared.planned.undoing.is_some() {
+            return Ok(());
+        }
         let mut missing: BTreeMap<PairIx, Vec<PersonIx>> = BTreeMap::new();
         for (pair, person) in self.leaving(step) {
             // Whoever refuses goes, whether the source lists them or not.

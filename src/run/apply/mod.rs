@@ -264,9 +264,12 @@ impl Applying<'_> {
         let steps = std::mem::take(&mut self.prepared.steps);
         let total = steps.len() as u64;
         let store = self.runner.store();
-        store.record(&self.prepared.agreement(self.confirming()))?;
-        self.count_links();
-        store.record(&self.prepared.refresh(self.confirming())?)?;
+        // What takes a run back agrees on nothing else.
+        if self.prepared.planned.undoing.is_none() {
+            store.record(&self.prepared.agreement(self.confirming()))?;
+            self.count_links();
+            store.record(&self.prepared.refresh(self.confirming())?)?;
+        }
         let takes = self.prepared.planned.cost.applying;
         let meter = Meter::new(&self.handle, takes.writes + takes.reads);
         let progress = self.runner.inner.options.progress.clone();
@@ -309,7 +312,8 @@ impl Applying<'_> {
                 detail: None,
             };
             let known = self.prepared.known(self.job);
-            self.tally.done(known, &item, FieldChanges::new());
+            self.tally
+                .done(known, &self.so_far, &item, FieldChanges::new());
         }
     }
 

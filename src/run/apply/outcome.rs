@@ -97,7 +97,8 @@ impl Applying<'_> {
             self.fields_created.extend(item.detail.clone());
         }
         let fields = self.changes_of(item)?;
-        self.tally.done(self.prepared.known(self.job), item, fields);
+        let known = self.prepared.known(self.job);
+        self.tally.done(known, &self.so_far, item, fields);
         Ok(())
     }
 

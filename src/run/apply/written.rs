@@ -152,7 +152,12 @@ impl Applying<'_> {
                 continue;
             }
             // Whoever is to be written again is compared again.
-            let seen = if ignored.is_empty() { hash } else { UNREAD };
+            let undoes = self.prepared.planned.undoing.is_some();
+            let seen = if ignored.is_empty() && !undoes {
+                hash
+            } else {
+                UNREAD
+            };
             changes.extend(self.confirming().member_bases(person, &fields, seen));
             if !ignored.is_empty() {
                 let message = format!("{NOT_SHOWN} ({})", ignored.join(", "));

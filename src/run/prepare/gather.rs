@@ -16,6 +16,7 @@ use crate::run::settle::{
     Evidence, KnownGroups, adopt_created_groups, doubtful_addresses, forget_strays, settle_members,
     unlisted_groups,
 };
+use crate::run::undo::ToUndo;
 
 impl Runner {
     /// Reads the target in full, and the source as far as that was not done yet.
@@ -24,6 +25,7 @@ impl Runner {
         job: &JobConfig,
         policy: &Policy,
         mut begun: Begun,
+        to_undo: Option<&ToUndo>,
     ) -> Result<(Sides, Base), RunError> {
         let store = self.store();
         let progress = &self.inner.options.progress;
@@ -70,7 +72,9 @@ impl Runner {
         progress.stage(&job.name, &format!("Reading members of {}", job.target));
         let mut warnings = self.unclaimed_refusals()?;
         warnings.extend(known.belief.iter().map(|belief| belief.words.clone()));
-        let doubtful = doubtful_addresses(store, &job.name)?;
+        let mut doubtful = doubtful_addresses(store, &job.name)?;
+        // So is whoever a run took out of every group, and may come back.
+        doubtful.extend(to_undo.into_iter().flat_map(ToUndo::addresses));
         let mut members = self
             .read_target_members(job, &mut begun, &known, &partners, meanings, doubtful)
             .await?;

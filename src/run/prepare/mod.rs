@@ -29,13 +29,15 @@ use crate::model::{Capabilities, ObjectKind, Schema};
 use crate::plan::base::Base;
 use crate::plan::pack::{Step, pack};
 use crate::plan::{
-    DesiredGroup, Edit, Inputs, People, PersonFacts, PersonIx, Policy, item_key, plan,
+    DesiredGroup, Edit, Inputs, People, PersonFacts, PersonIx, Policy, UndoInputs, item_key, plan,
+    undo,
 };
 use crate::provider;
 use crate::run::accounts::Runner;
 use crate::run::error::RunError;
 use crate::run::read::{Sides, canonical, unmatched};
 use crate::run::settle::{Known, Newcomers};
+use crate::run::undo::ToUndo;
 
 /// A plan and everything that applying it takes.
 pub(in crate::run) struct Prepared {
@@ -57,7 +59,9 @@ pub(in crate::run) struct Prepared {
 
 /// What a plan is made for.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in crate::run) struct Asks {
+pub(in crate::run) struct Asks<'a> {
+    /// A run that is to be taken back, instead of carrying what the source asks for.
+    pub(in crate::run) undo: Option<&'a ToUndo>,
     /// Collects what creations would write as well, for showing it.
     pub(in crate::run) values: bool,
     /// Reads the target whatever is remembered of it.
@@ -67,17 +71,19 @@ pub(in crate::run) struct Asks {
     pub(in crate::run) confirmed: bool,
 }
 
-impl Asks {
+impl Asks<'_> {
     /// For a plan that is shown.
-    pub(in crate::run) const SHOWN: Asks = Asks {
+    pub(in crate::run) const SHOWN: Asks<'static> = Asks {
+        undo: None,
         values: true,
         anew: false,
         confirmed: false,
     };
 
     /// For a migration, of which a person is asked or not.
-    pub(in crate::run) fn migration(confirmed: bool) -> Asks {
+    pub(in crate::run) fn migration(confirmed: bool) -> Self {
         Asks {
+            undo: None,
             values: false,
             anew: true,
             confirmed,
@@ -90,7 +96,7 @@ impl Runner {
     pub(in crate::run) async fn prepare(
         &self,
         job: &JobConfig,
-        asks: Asks,
+        asks: Asks<'_>,
     ) -> Result<Prepared, RunError> {
         let mut policy = self.policy(job);
         policy.opt_outs_confirmed = asks.confirmed;
@@ -102,8 +108,8 @@ impl Runner {
                 Err(begun) => begun,
             };
         }
-        let (sides, base) = self.read_target(job, &policy, begun).await?;
-        self.prepare_sides(job, policy, sides, base, asks.values)
+        let (sides, base) = self.read_target(job, &policy, begun, asks.undo).await?;
+        self.prepare_sides(job, policy, sides, base, asks)
     }
 
     /// Maps and plans what was read.
@@ -113,7 +119,7 @@ impl Runner {
         mut policy: Policy,
         mut sides: Sides,
         base: Base,
-        with_values: bool,
+        asks: Asks<'_>,
     ) -> Result<Prepared, RunError> {
         let progress = &self.inner.options.progress;
         progress.stage(&job.name, "Comparing");
@@ -141,7 +147,7 @@ impl Runner {
             policy.members.opt_outs,
         );
         let may_create = capabilities.custom_fields_creatable && !job.create_fields;
-        let found = persons::look(
+        let mut found = persons::look(
             self.store(),
             job,
             schema,
@@ -171,7 +177,7 @@ impl Runner {
         let unshown = sides.mapping.unshown_custom();
         warnings.extend(unshown.map(|words| format!("At {:?} {words}.", job.source)));
         let undecided = sides.mapping.where_undecided();
-        let plan = plan(&Inputs {
+        let inputs = Inputs {
             undecided: undecided.as_deref(),
             policy: &policy,
             names: &sides.names,
@@ -188,7 +194,24 @@ impl Runner {
             losses: &losses,
             new_custom_fields: &missing,
             warnings: &warnings,
-        });
+        };
+        let mut plan = plan(&inputs);
+        let mut undoing = None;
+        if let Some(ToUndo { run, did }) = asks.undo {
+            let profiles = asks.undo.map(|asked| asked.profiles(&sides, &people));
+            let ask = UndoInputs {
+                run,
+                did,
+                profiles: &profiles.transpose()?.unwrap_or_default(),
+            };
+            let (inverse, mut taken_back) = undo(&inputs, plan, &ask);
+            plan = inverse;
+            // What is written is read back by these.
+            for (person, edit) in std::mem::take(&mut taken_back.profiles) {
+                found.people.entry(person).or_default().edit = Some(edit);
+            }
+            undoing = Some(taken_back);
+        }
         let steps = pack(&plan, &people, &capabilities, schema.group_name_field());
         let (takes, work) = takes(&target, &plan, &steps, &sides.target);
         let seconds = target.requests_per_minute.map_or(0, |pace| {
@@ -204,7 +227,7 @@ impl Runner {
             work,
         };
         let mut created_values = BTreeMap::new();
-        if with_values {
+        if asks.values {
             for edit in &plan.operations {
                 if let Edit::CreateMembers { members, .. } = edit {
                     for person in members {
@@ -235,6 +258,7 @@ impl Runner {
                 first_run,
                 nameless,
                 accepted,
+                undoing,
             },
             sides,
             base,
@@ -288,6 +312,7 @@ impl Prepared {
             schema: self.schema,
             capabilities: &self.capabilities,
             newcomers: &self.newcomers,
+            undoes: self.planned.undoing.is_some(),
         }
     }
 }

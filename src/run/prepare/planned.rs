@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::{Name, Names, Record, Takes};
-use crate::plan::{People, PersonIx, Plan};
+use crate::plan::{People, PersonIx, Plan, Undoing};
 
 /// Requests that applying a plan sends, reads apart, and the time they take.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub struct Planned {
     pub nameless: BTreeMap<PersonIx, String>,
     /// The items that a person has accepted, by [`Blocked::item`](crate::plan::Blocked::item).
     pub accepted: BTreeSet<String>,
+    /// How much of a run the plan takes back, where it takes one back.
+    pub undoing: Option<Undoing>,
 }
 
 impl Planned {

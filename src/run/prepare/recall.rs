@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
-use super::Prepared;
 use super::desired::{desired_groups, partner_ids};
+use super::{Asks, Prepared};
 use crate::config::settled::JobConfig;
 use crate::model::{Reading, TotalMeanings};
 use crate::plan::Policy;
@@ -55,7 +55,7 @@ impl Runner {
             return Ok(Err(begun));
         }
         let (sides, base) = begun.finish(job, side, vec![said(read_at, self.now())]);
-        let prepared = self.prepare_sides(job, policy.clone(), sides, base, false)?;
+        let prepared = self.prepare_sides(job, policy.clone(), sides, base, Asks::default())?;
         if prepared.changes_nothing() {
             return Ok(Ok(prepared));
         }

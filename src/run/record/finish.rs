@@ -102,7 +102,11 @@ impl Runner {
             })
             .collect();
         number_equal_keys(&mut blocked);
-        store.replace_blocked(&job.name, &blocked, now)?;
+        // What takes a run back says nothing of what the job can't do.
+        let undoes = prepared.planned.undoing.is_some();
+        if !undoes {
+            store.replace_blocked(&job.name, &blocked, now)?;
+        }
         let failed: HashSet<&str> = failures
             .iter()
             .chain(&untold)
@@ -110,7 +114,7 @@ impl Runner {
             .collect();
         // What was refused once and was not refused now is over, unless it still waits for its next
         // attempt.
-        if result.is_ok() {
+        if result.is_ok() && !undoes {
             let over: Vec<String> = store
                 .failures(Some(&job.name))?
                 .into_iter()
@@ -137,7 +141,7 @@ impl Runner {
             outcome: report.outcome,
             exit_code: report.exit_code(),
             wrote,
-            completed: worked_through,
+            completed: worked_through && !undoes,
             summary: report.summary_json(),
             error: report.error.clone(),
             // What an incomplete reading showed is never the measure.

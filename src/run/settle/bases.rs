@@ -71,6 +71,23 @@ pub(super) fn keep_known(
     }
 }
 
+/// Has a base hold values that were written to take a run back as if both sides had agreed on them: what
+/// the source asks for instead is a change, and the next run makes it.
+pub(super) fn agree_on(fields: &mut FieldBases, written: &Record) {
+    for (field, value) in written {
+        if value.is_empty() {
+            fields.remove(field);
+            continue;
+        }
+        let agreed = FieldBase {
+            desired: Some(value.clone()),
+            target: Some(value.clone()),
+            written: false,
+        };
+        fields.insert(field.clone(), agreed);
+    }
+}
+
 /// Takes a value that was sent into a base where it is found to stand, as it is spelled there.
 /// Tells whether it does.
 pub(super) fn stands(

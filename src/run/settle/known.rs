@@ -27,6 +27,8 @@ pub(in crate::run) struct Known<'a> {
     pub(in crate::run) schema: &'static Schema,
     pub(in crate::run) capabilities: &'a Capabilities,
     pub(in crate::run) newcomers: &'a Newcomers,
+    /// Whether what is written takes a run back, so that the source asks for something else.
+    pub(in crate::run) undoes: bool,
 }
 
 impl<'a> Known<'a> {

@@ -42,6 +42,35 @@ fn a_killed_sync_leaves_locks_that_block_nobody_and_work_that_is_finished() {
         runs["runs"][1]["outcome"], "interrupted",
         "the killed run is not shown as running: {runs}"
     );
+    found_later(&bed, runs["runs"][1]["run"].as_str().unwrap());
+}
+
+/// What the next run found done is an item of the killed run that had sent it, and is taken back with it.
+fn found_later(bed: &Bed, killed: &str) {
+    let shown = bed.run(&["show", killed, "--format", "json"]);
+    let shown = shown.json(&["items"]);
+    let items = shown["items"].as_array().unwrap();
+    let found: Vec<_> = items
+        .iter()
+        .filter(|item| item["outcome"] == "found")
+        .collect();
+    let mut joined = found.iter().filter(|item| item["op"] == "add_memberships");
+    assert!(joined.next().is_some(), "{items:#?}");
+    assert!(
+        found
+            .iter()
+            .all(|item| item["group_id"].is_string() || item["member_id"].is_string())
+    );
+    let text = bed.run(&["show", killed, "--outcome", "found"]);
+    assert!(text.out.contains("found by a later run"), "{}", text.out);
+    let undo = bed
+        .run(&["undo", killed, "--format", "json"])
+        .json(&["operations"]);
+    let ops = undo["operations"].as_array().unwrap();
+    let takes_out = |edit: &&serde_json::Value| {
+        edit["op"] == "remove_memberships" || edit["op"] == "archive_group"
+    };
+    assert!(ops.iter().any(|edit| takes_out(&edit)), "{undo:#}");
 }
 
 #[test]

@@ -17,3 +17,4 @@ mod readme;
 mod signals;
 mod state;
 mod story;
+mod undo;

@@ -722,6 +722,7 @@ impl Sim {
             fingerprint: planned.plan.fingerprint.clone(),
             basis: Some(planned.plan.basis.clone()),
             empty: planned.plan.is_empty(),
+            undo: None,
         };
         let approve = planned
             .plan

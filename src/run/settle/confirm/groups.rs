@@ -5,7 +5,7 @@ use crate::model::{ObjectKind, Record, Value};
 use crate::plan::base::{GroupLink, Origin};
 use crate::plan::fields::same;
 use crate::plan::{GroupPair, PairIx};
-use crate::run::settle::bases::{bases_of, keep_known, keep_unmade};
+use crate::run::settle::bases::{agree_on, bases_of, keep_known, keep_unmade};
 use crate::run::settle::group::linked;
 use crate::state::Change;
 
@@ -75,6 +75,13 @@ impl Confirming<'_> {
         let (Some(source), Some(target)) = (&pair.source, &pair.target) else {
             return Vec::new();
         };
+        if self.known.undoes && op == "archive_group" {
+            // It is the job's no more: what the source asks for is made anew.
+            return vec![Change::UnlinkGroup {
+                job: self.known.job.name.clone(),
+                source: source.clone(),
+            }];
+        }
         if op == "adopt_group" || self.link_of(ix).is_none() {
             return self.group_linked(ix, target, self.origin_of_adoption(source), fields);
         }
@@ -151,6 +158,9 @@ impl Confirming<'_> {
                 // leaves the rename to the next.
                 then.desired.clone_from(&then.target);
             }
+        }
+        if self.known.undoes {
+            agree_on(&mut fields, written);
         }
         let mut changes = vec![Change::GroupFields {
             job: self.known.job.name.clone(),

@@ -8,7 +8,7 @@ use crate::plan::PersonIx;
 use crate::plan::base::{FieldBases, Origin};
 use crate::run::error::RunError;
 use crate::run::read::{UNREAD, canonical, current, fields_base};
-use crate::run::settle::bases::{bases_of, keep_known};
+use crate::run::settle::bases::{agree_on, bases_of, keep_known};
 use crate::run::settle::known::{Known, Profile};
 use crate::run::settle::standing::Answer;
 use crate::state::Change;
@@ -139,6 +139,9 @@ impl Confirming<'_> {
         let mut fields = bases_of(&mapped.fields, &current);
         let left_out = mapped.left_out_fields();
         keep_known(&mut fields, then.unwrap_or_default(), written, &left_out);
+        if self.known.undoes {
+            agree_on(&mut fields, written);
+        }
         let hash = match self.known.people.targets(person) {
             [only] if written.is_empty() => self.known.sides.target.members[*only as usize]
                 .hash

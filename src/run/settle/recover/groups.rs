@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use jiff::Timestamp;
 
-use super::not_done;
+use super::{found, not_done};
 use crate::config::settled::JobConfig;
 use crate::model::{GroupRow, ObjectKind, Record, Schema, Snapshot, Value};
 use crate::plan::base::{Base, FieldBase, FieldBases, GroupLink, Origin};
@@ -12,7 +12,7 @@ use crate::plan::fold_group_name;
 use crate::run::error::RunError;
 use crate::run::settle::bases::stands;
 use crate::run::settle::group::linked;
-use crate::state::{Change, JournalItem, JournalOutcome, Store};
+use crate::state::{Change, JournalItem, JournalOutcome, Settling, Store};
 
 /// What is known of the groups of a target before its members are read.
 #[derive(Clone, Copy)]
@@ -59,7 +59,7 @@ pub(in crate::run) fn adopt_created_groups(
         .filter(|entry| entry.operation == "create_group")
     {
         let mut outcomes = Vec::new();
-        let mut changes = Vec::new();
+        let (mut changes, mut lines) = (Vec::new(), Vec::new());
         for unsettled in &entry.items {
             let (Some(source), Some(name)) = (&unsettled.item.group_source, &unsettled.item.detail)
             else {
@@ -109,6 +109,7 @@ pub(in crate::run) fn adopt_created_groups(
                 continue;
             }
             taken.insert(&row.id);
+            lines.push(found::created_group(&row.id, name));
             // What is asked for was written; what came from defaults is not the source's to change.
             let asked = desired(source);
             let sent = &unsettled.item.fields;
@@ -140,7 +141,13 @@ pub(in crate::run) fn adopt_created_groups(
             changes.extend(linked(job, schema, link, protected(source)));
         }
         changed |= !changes.is_empty();
-        store.settle_write(entry.id, &outcomes, &changes, now)?;
+        let known = Settling {
+            outcomes: &outcomes,
+            changes: &changes,
+            lines: &lines,
+            ..Settling::default()
+        };
+        store.settle(entry.id, &known, now)?;
     }
     Ok(changed)
 }

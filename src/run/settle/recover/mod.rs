@@ -1,6 +1,7 @@
 //! Finds out what became of writes whose outcome nobody knows: by reading, before anything is
 //! planned (rule 5).
 
+mod found;
 mod groups;
 mod members;
 
@@ -119,7 +120,7 @@ pub(in crate::run) fn settle_members(
     }
     let directory = Directory::of(evidence.target, evidence.base);
     for entry in unsettled {
-        let (mut changes, mut rest) = (Vec::new(), Vec::new());
+        let (mut changes, mut rest, mut lines) = (Vec::new(), Vec::new(), Vec::new());
         let mut given_up = BTreeSet::new();
         let old = now.duration_since(entry.intended) > PATIENCE;
         let outcomes: Vec<JournalOutcome> = entry
@@ -128,6 +129,7 @@ pub(in crate::run) fn settle_members(
             .map(|unsettled| match &unsettled.outcome {
                 Some(outcome) if outcome.is_final() => Ok(outcome.clone()),
                 _ => {
+                    let known = changes.len();
                     if entry.operation == "edit_groups" {
                         changes.extend(edited(
                             &links,
@@ -140,6 +142,14 @@ pub(in crate::run) fn settle_members(
                     let doubtful = Doubtful::new(job, evidence, &directory, &unsettled.item);
                     let outcome =
                         doubtful.settle(store, &entry, capabilities, &mut changes, &mut rest)?;
+                    let item = &unsettled.item;
+                    lines.extend(found::lines(
+                        &entry,
+                        item,
+                        &outcome,
+                        &changes[known..],
+                        &links,
+                    ));
                     let groups: Vec<&str> = groups_of(&unsettled.item).collect();
                     let ours = groups
                         .iter()
@@ -173,7 +183,7 @@ pub(in crate::run) fn settle_members(
             outcomes: &outcomes,
             rest: &rest,
             changes: &changes,
-            lines: &[],
+            lines: &lines,
         };
         store.settle(entry.id, &known, now)?;
     }

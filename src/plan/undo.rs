@@ -1,0 +1,433 @@
+//! The inverse of a run: from what it did and what the target shows today to a plan that takes it back.
+//!
+//! Nothing here is guessed. A thing is taken back only where the target still holds what the run left
+//! there, and whoever does not fit is named with the reason. It never re-subscribes: whoever is listed
+//! in a group in any state, or is remembered as refusing, does not come back (rule 1), and nobody is
+//! deleted (rule 6).
+
+mod fields;
+mod members;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use compact_str::CompactString;
+
+use super::build::summarise;
+use super::fields::FieldEdit;
+use super::fingerprint::Basis;
+use super::guard::{Judged, judge};
+use super::{Edit, GroupPair, Inputs, PairIx, PersonIx, Plan};
+use crate::model::{Group, Listing, Record, Value};
+use members::Refusing;
+
+/// One thing that a run did, by who it was about.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Did {
+    /// The word of the plan format for the operation.
+    pub op: String,
+    /// The group, as it was shown.
+    pub group: Option<String>,
+    /// The group's id at the target.
+    pub group_id: Option<String>,
+    /// The person, as it was shown.
+    pub member: Option<String>,
+    /// The contact's id at the target.
+    pub member_id: Option<String>,
+    /// The fields that it changed, before and after; nothing where there was no value.
+    pub fields: BTreeMap<CompactString, (Option<Value>, Option<Value>)>,
+    /// Whether what it changed was taken down: not where a later run found out that it was done.
+    pub is_known_whole: bool,
+    /// The later run that did something to the same since.
+    pub overtaken_by: Option<String>,
+}
+
+/// Why something of a run is left as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Left {
+    /// It is as it was before the run.
+    AlreadySo,
+    /// It is an opt-out that was carried.
+    OptOut,
+    /// It is a person who was created.
+    PersonStays,
+    /// It is a removal that was written as an unsubscribe.
+    Unsubscribed,
+    /// The person refuses mail, or is listed in the group as somebody who gets none.
+    Refuses,
+    /// Somebody changed it after the run.
+    ChangedSince,
+    /// A later run did something to the same.
+    LaterRun,
+    /// Another job wants it as well.
+    OtherJob,
+    /// It is a group that was archived or deleted.
+    GroupGone,
+    /// The group is not one that the job fills today.
+    NotFilled,
+    /// The person was not found at the target, or has several contacts there.
+    NotFound,
+    /// What the decision takes could not be read to its end.
+    NotRead,
+    /// People are in the group whom the run did not put there.
+    OthersInGroup,
+    /// It is a flag of protection, or the group has one.
+    Protected,
+    /// It is a custom field that was created, or a value that can be given on creation only.
+    FieldStays,
+    /// A user is in one group at a time, and where they were before was not taken down.
+    OneGroup,
+    /// The name or the address belongs to somebody else by now.
+    Taken,
+    /// What was there before was not taken down.
+    NotTakenDown,
+}
+
+impl Left {
+    /// Returns the word of the plan format.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Left::AlreadySo => "already_so",
+            Left::OptOut => "opt_out",
+            Left::PersonStays => "person_stays",
+            Left::Unsubscribed => "unsubscribed",
+            Left::Refuses => "refuses",
+            Left::ChangedSince => "changed_since",
+            Left::LaterRun => "later_run",
+            Left::OtherJob => "other_job",
+            Left::GroupGone => "group_gone",
+            Left::NotFilled => "not_filled",
+            Left::NotFound => "not_found",
+            Left::NotRead => "not_read",
+            Left::OthersInGroup => "others_in_group",
+            Left::Protected => "protected",
+            Left::FieldStays => "field_stays",
+            Left::OneGroup => "one_group",
+            Left::Taken => "taken",
+            Left::NotTakenDown => "not_taken_down",
+        }
+    }
+
+    /// Says it to a person.
+    pub fn explain(self) -> &'static str {
+        match self {
+            Left::AlreadySo => "by now as it was before the run; nothing is to be done",
+            Left::OptOut => "an opt-out that was carried is never undone",
+            Left::PersonStays => "nobody is ever deleted: the contact stays at the target",
+            Left::Unsubscribed => {
+                "the removal was written as an unsubscribe, and nobody is re-subscribed"
+            }
+            Left::Refuses => {
+                "the person refuses mail by now, or is listed in the group as somebody who gets none"
+            }
+            Left::ChangedSince => "somebody changed it since the run, and that stands",
+            Left::LaterRun => "a later run did something to the same; undo that one first",
+            Left::OtherJob => "another job wants it as well",
+            Left::GroupGone => "a group that was archived or deleted is not brought back",
+            Left::NotFilled => "the job does not fill the group today",
+            Left::NotFound => {
+                "the person was not found at the target by the id that the run knew, or has several contacts there"
+            }
+            Left::NotRead => "what it takes to be sure could not be read to its end",
+            Left::OthersInGroup => {
+                "people are in the group whom the run did not put there, or who refuse it"
+            }
+            Left::Protected => "a flag of protection is not cleared, and a protected group is kept",
+            Left::FieldStays => {
+                "a custom field stays, and so does a value that can be given on creation only"
+            }
+            Left::OneGroup => {
+                "a user is in one group at a time, and where they were before was not taken down"
+            }
+            Left::Taken => "the name or the address belongs to another by now",
+            Left::NotTakenDown => "what was there before was not taken down",
+        }
+    }
+}
+
+/// Something of a run that is left as it is, or undone in part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotUndone {
+    /// The word of the plan format for what the run did.
+    pub op: String,
+    /// The group, as it was shown.
+    pub group: Option<String>,
+    /// The person, as it was shown.
+    pub member: Option<String>,
+    /// The fields that stay, where it is about fields.
+    pub fields: Vec<String>,
+    /// Whether the rest of it is undone.
+    pub partly: bool,
+    /// Why.
+    pub why: Left,
+    /// The later run, where one is the reason.
+    pub run: Option<String>,
+}
+
+/// How much of a run an inverse plan takes back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Undoing {
+    /// The run.
+    pub run: String,
+    /// How many things it did.
+    pub did: u64,
+    /// How many of them the plan takes back whole; with a group that goes, so does who was put in.
+    pub undone: u64,
+    /// What it does not take back, or in part.
+    pub left: Vec<NotUndone>,
+    /// The changes of profiles, for whoever writes them.
+    pub profiles: BTreeMap<PersonIx, FieldEdit>,
+}
+
+impl Undoing {
+    /// Counts what is taken back in part.
+    pub fn partly(&self) -> u64 {
+        self.left.iter().filter(|left| left.partly).count() as u64
+    }
+
+    /// Counts what is left as it is.
+    pub fn kept(&self) -> u64 {
+        self.left.len() as u64 - self.partly()
+    }
+}
+
+/// What the inverse of a run is made of, beside what every plan is made of.
+pub struct UndoInputs<'a> {
+    /// The run.
+    pub run: &'a str,
+    /// What it did, in its order.
+    pub did: &'a [Did],
+    /// What the target holds of the people whose profiles it changed.
+    pub profiles: &'a BTreeMap<PersonIx, Record>,
+}
+
+/// Makes the inverse of a run. `forward` is the plan of the job as it stands: who is paired with whom,
+/// and what can't be read, is taken from it.
+pub fn undo(inputs: &Inputs<'_>, forward: Plan, ask: &UndoInputs<'_>) -> (Plan, Undoing) {
+    let mut inverse = Inverse::new(inputs, &forward, ask);
+    inverse.run();
+    let Inverse {
+        operations,
+        undoing,
+        warnings,
+        ..
+    } = inverse;
+    let mut plan = Plan {
+        summary: summarise(&operations),
+        operations,
+        withheld: Vec::new(),
+        blocked: Vec::new(),
+        refusals: Vec::new(),
+        losses: Vec::new(),
+        warnings: inputs.warnings.iter().cloned().chain(warnings).collect(),
+        // What was seen of the source is no measure of a run that did not carry it.
+        measured: false,
+        waiting_opt_outs: 0,
+        tripped: BTreeSet::new(),
+        basis: Basis::default(),
+        fingerprint: String::new(),
+        ..forward
+    };
+    let linked = plan.pairs.iter().filter(|pair| pair.linked);
+    let listings = linked.filter_map(|pair| inputs.target.listing(pair.target.as_deref()?));
+    let active = listings.map(|listing| listing.seen().active() as u64).sum();
+    let listings = inputs.source.listings.values();
+    let source_active = listings.map(|listing| listing.seen().active() as u64).sum();
+    let verdict = judge(&Judged {
+        inputs,
+        plan: &plan,
+        active,
+        source_active,
+        overwritten: &BTreeSet::new(),
+    });
+    plan.refusals = verdict.refusals;
+    plan.tripped = verdict.tripped;
+    plan.basis = Basis::of(inputs, &plan);
+    plan.fingerprint = plan.basis.fingerprint();
+    (plan, undoing)
+}
+
+struct Inverse<'a> {
+    inputs: &'a Inputs<'a>,
+    pairs: &'a [GroupPair],
+    ask: &'a UndoInputs<'a>,
+    pair_of: HashMap<&'a str, PairIx>,
+    /// Who was put into which group, by the target's ids.
+    added: HashMap<&'a str, HashSet<&'a str>>,
+    /// The groups that go again, with everybody whom the run put there.
+    going: HashSet<&'a str>,
+    refusing: HashMap<PairIx, Refusing>,
+    operations: Vec<Edit>,
+    undoing: Undoing,
+    warnings: Vec<String>,
+}
+
+impl<'a> Inverse<'a> {
+    fn new(inputs: &'a Inputs<'a>, forward: &'a Plan, ask: &'a UndoInputs<'a>) -> Self {
+        let mut pair_of = HashMap::new();
+        // Of several pairs with one target the one that is written counts.
+        for writable in [false, true] {
+            let pairs = forward.pairs.iter().zip(0..);
+            let pairs = pairs.filter(|(pair, _)| pair.writable == writable);
+            pair_of
+                .extend(pairs.filter_map(|(pair, at)| Some((pair.target.as_deref()?, PairIx(at)))));
+        }
+        let mut added: HashMap<&str, HashSet<&str>> = HashMap::new();
+        for did in ask.did.iter().filter(|did| did.op == "add_memberships") {
+            if let (Some(group), Some(member), None) =
+                (&did.group_id, &did.member_id, &did.overtaken_by)
+            {
+                added.entry(group).or_default().insert(member);
+            }
+        }
+        Inverse {
+            inputs,
+            pairs: &forward.pairs,
+            ask,
+            pair_of,
+            added,
+            going: HashSet::new(),
+            refusing: HashMap::new(),
+            operations: Vec::new(),
+            undoing: Undoing {
+                run: ask.run.to_owned(),
+                did: ask.did.len() as u64,
+                ..Undoing::default()
+            },
+            warnings: Vec::new(),
+        }
+    }
+
+    fn run(&mut self) {
+        let did = self.ask.did;
+        let mut archives = Vec::new();
+        // First, since who was put into a group that goes again is not taken out of it.
+        for did in did.iter().filter(|did| did.op == "create_group") {
+            match self.created_group(did) {
+                Ok(edit) => {
+                    archives.push(edit);
+                    self.undoing.undone += 1;
+                }
+                Err(why) => self.leave(did, why),
+            }
+        }
+        self.group_fields();
+        self.moved_addresses();
+        self.profiles();
+        let mut back: BTreeMap<PairIx, BTreeSet<PersonIx>> = BTreeMap::new();
+        let mut out: BTreeMap<PairIx, BTreeSet<PersonIx>> = BTreeMap::new();
+        for did in did {
+            let found = match did.op.as_str() {
+                "add_memberships" => self.added(did).map(|found| (&mut out, found)),
+                "remove_memberships" => self.removed(did).map(|found| (&mut back, Some(found))),
+                // These are done.
+                "create_group" | "update_group" | "rename_group" | "adopt_group"
+                | "change_address" | "update_member" => continue,
+                "set_opt_out" => Err(Left::OptOut),
+                "create_members" => Err(Left::PersonStays),
+                "archive_group" | "delete_group" => Err(Left::GroupGone),
+                "lift_protection" => Err(Left::Protected),
+                _ => Err(Left::FieldStays),
+            };
+            match found {
+                Ok((people, found)) => {
+                    if let Some((pair, person)) = found {
+                        people.entry(pair).or_default().insert(person);
+                    }
+                    self.undoing.undone += 1;
+                }
+                Err(why) => self.leave(did, why),
+            }
+        }
+        let mails = |pair: &PairIx| {
+            let target = self.pairs[pair.0 as usize].target.as_deref();
+            target
+                .and_then(|id| self.inputs.target.group(id))
+                .filter(|group| group.auto_response)
+        };
+        for group in out.keys().filter_map(mails) {
+            self.warnings.push(format!(
+                "\"{}\" mails everybody who joins it: mail that joining set off can't be taken back.",
+                group.name
+            ));
+        }
+        if self.inputs.capabilities.removal_shows_opt_out && !out.is_empty() {
+            self.warnings.push(format!(
+                "Whoever is taken off a list of {} shows there as unsubscribed from it; rosterd remembers that it was no refusal of theirs.",
+                self.inputs.policy.target
+            ));
+        }
+        let edits = back
+            .into_iter()
+            .map(|(pair, members)| Edit::AddMemberships {
+                pair,
+                members: members.into_iter().collect(),
+            });
+        self.operations.extend(edits);
+        let edits = out
+            .into_iter()
+            .map(|(pair, members)| Edit::RemoveMemberships {
+                pair,
+                members: members.into_iter().collect(),
+            });
+        self.operations.extend(edits);
+        self.operations.extend(archives);
+    }
+
+    fn leave(&mut self, did: &Did, why: Left) {
+        self.undoing.left.push(NotUndone {
+            op: did.op.clone(),
+            group: did.group.clone(),
+            member: did.member.clone(),
+            fields: Vec::new(),
+            partly: false,
+            why,
+            run: did.overtaken_by.clone().filter(|_| why == Left::LaterRun),
+        });
+    }
+
+    /// Finds the pair of a group, and the group.
+    fn group(&self, did: &'a Did) -> Result<(PairIx, &'a Group), Left> {
+        match did.overtaken_by {
+            Some(_) => Err(Left::LaterRun),
+            None => self.group_of(did.group_id.as_deref().ok_or(Left::NotTakenDown)?),
+        }
+    }
+
+    fn group_of(&self, id: &str) -> Result<(PairIx, &'a Group), Left> {
+        let pair = *self.pair_of.get(id).ok_or(Left::NotFilled)?;
+        let group = self.inputs.target.group(id);
+        Ok((pair, group.ok_or(Left::NotFilled)?))
+    }
+
+    /// Finds the person of an item by the contact, and the contact. Somebody with several contacts is
+    /// left alone: which of them is meant would be a guess.
+    fn person(&self, did: &Did) -> Result<(PersonIx, u32), Left> {
+        if did.overtaken_by.is_some() {
+            return Err(Left::LaterRun);
+        }
+        let id = did.member_id.as_deref().ok_or(Left::NotTakenDown)?;
+        let people = self.inputs.people;
+        let name = self.inputs.names.find(id);
+        let at = name.and_then(|name| people.target_position(name));
+        let at = at.ok_or(Left::NotFound)?;
+        let person = people.of_target(at).ok_or(Left::NotFound)?;
+        match people.targets(person) {
+            [only] if *only == at => Ok((person, at)),
+            _ => Err(Left::NotFound),
+        }
+    }
+
+    /// Returns the listing of a group that was read to its end, where the job fills the group.
+    fn listing(&self, pair: PairIx) -> Result<&'a Listing, Left> {
+        let pair = &self.pairs[pair.0 as usize];
+        if !pair.writable {
+            return Err(Left::NotFilled);
+        }
+        let listing = pair
+            .target
+            .as_deref()
+            .and_then(|id| self.inputs.target.listing(id));
+        let listing = listing.ok_or(Left::NotRead)?.complete();
+        listing.map(|listing| &**listing).ok_or(Left::NotRead)
+    }
+}

@@ -1,0 +1,354 @@
+//! Values that go back: of groups, of profiles, and addresses.
+
+use std::collections::{BTreeMap, HashMap};
+
+use compact_str::CompactString;
+
+use super::{Did, Inverse, Left, NotUndone};
+use crate::model::{Existence, Group, MemberStatus, ObjectKind, Record, Value, Writable};
+use crate::plan::base::LedgerPerson;
+use crate::plan::fields::{FieldEdit, same};
+use crate::plan::{Edit, PairIx, fold_group_name};
+
+/// The fields of one object over the run: what they held before it, and after.
+type Changed = BTreeMap<CompactString, (Option<Value>, Option<Value>)>;
+
+impl<'a> Inverse<'a> {
+    /// Gives groups the values back that they had.
+    pub(super) fn group_fields(&mut self) {
+        let ops = ["adopt_group", "update_group", "rename_group"];
+        let lines = self
+            .ask
+            .did
+            .iter()
+            .filter(|did| ops.contains(&did.op.as_str()));
+        let (chains, lines) = chained(lines, |did| did.group_id.as_deref());
+        let mut plans: HashMap<&str, Result<FieldsBack, Left>> = HashMap::new();
+        for (id, changed) in &chains {
+            let back = self.group_of(id).and_then(|(pair, group)| {
+                let back = self.group_back(group, changed)?;
+                Ok((pair, group, back))
+            });
+            let back = back.map(|(pair, group, back)| {
+                self.write_group(pair, group, &back);
+                back
+            });
+            plans.insert(id, back);
+        }
+        self.account_for(lines, &plans, |did| did.group_id.as_deref());
+    }
+
+    fn group_back(&self, group: &Group, changed: &Changed) -> Result<FieldsBack, Left> {
+        if group.unread.is_some() {
+            return Err(Left::NotRead);
+        }
+        let inputs = self.inputs;
+        let schema = inputs.target_schema;
+        let wire = |canonical: &str| {
+            let spec = schema.by_canonical(ObjectKind::Group, canonical);
+            spec.map(|spec| spec.wire)
+        };
+        let mut back = FieldsBack::default();
+        for (field, (before, after)) in changed {
+            let spec = schema.by_wire(ObjectKind::Group, field);
+            let is_shown = group.wire.contains_key(field);
+            let held = group.wire.get(field);
+            let why = if spec.is_some_and(|spec| spec.writable != Writable::Always) {
+                Some(Left::FieldStays)
+            } else if wire("protected") == Some(field.as_str()) {
+                Some(Left::Protected)
+            } else if wire("status") == Some(field.as_str()) {
+                Some(Left::GroupGone)
+            } else if before.is_none() && !is_shown {
+                // Whether it was empty, or only not shown, nobody knows.
+                Some(Left::NotTakenDown)
+            } else if wire("name") == Some(field.as_str())
+                && let Some(name) = before
+                && self.is_name_taken(group, &name.to_string())
+            {
+                Some(Left::Taken)
+            } else {
+                None
+            };
+            back.take(field, held, before.as_ref(), after.as_ref(), why);
+        }
+        Ok(back)
+    }
+
+    /// Tells whether another group of the target has a name.
+    fn is_name_taken(&self, group: &Group, name: &str) -> bool {
+        let name = fold_group_name(name);
+        let mut groups = self.inputs.target.groups.seen().iter();
+        groups.any(|other| other.id != group.id && fold_group_name(&other.name) == name)
+    }
+
+    fn write_group(&mut self, pair: PairIx, group: &Group, back: &FieldsBack) {
+        if back.set.is_empty() {
+            return;
+        }
+        let (mut fields, before) = (back.set.clone(), back.before.clone());
+        // Where an edit replaces the whole, what no reading shows has to be repeated.
+        let link = self.inputs.base.group_of_target(&group.id);
+        let specs = self.inputs.target_schema.groups.iter();
+        for spec in specs.filter(|spec| spec.may_be_unshown && !group.wire.contains_key(spec.wire))
+        {
+            let known = link.and_then(|link| link.fields.get(spec.wire)?.target.clone());
+            if let Some(value) = known {
+                fields.entry(spec.wire.into()).or_insert(value);
+            }
+        }
+        let name_field = self.inputs.target_schema.group_name_field();
+        self.operations.push(match fields.get(name_field) {
+            Some(to) => Edit::RenameGroup {
+                pair,
+                from: group.name.clone(),
+                to: to.to_string(),
+                via: None,
+                fields,
+                before,
+            },
+            None => Edit::UpdateGroup {
+                pair,
+                fields,
+                before,
+            },
+        });
+    }
+
+    /// Gives people the values back that they had.
+    pub(super) fn profiles(&mut self) {
+        let lines = self.ask.did.iter().filter(|did| did.op == "update_member");
+        let (chains, lines) = chained(lines, |did| did.member_id.as_deref());
+        let mut plans: HashMap<&str, Result<FieldsBack, Left>> = HashMap::new();
+        let mut edits = BTreeMap::new();
+        for (id, changed) in &chains {
+            let did = Did {
+                member_id: Some((*id).to_owned()),
+                ..Did::default()
+            };
+            let back = self.person(&did).and_then(|(person, _)| {
+                let held = self.ask.profiles.get(&person).ok_or(Left::NotRead)?;
+                if self.inputs.target.is_unreadable(id) {
+                    return Err(Left::NotRead);
+                }
+                let schema = self.inputs.target_schema;
+                let mut back = FieldsBack::default();
+                for (field, (before, after)) in changed {
+                    let spec = schema.by_wire(ObjectKind::Member, field);
+                    let fixed = spec.is_some_and(|spec| spec.writable != Writable::Always);
+                    let why = fixed.then_some(Left::FieldStays);
+                    back.take(field, held.get(field), before.as_ref(), after.as_ref(), why);
+                }
+                if !back.set.is_empty() {
+                    edits.insert(person, back.clone());
+                }
+                Ok(back)
+            });
+            plans.insert(id, back);
+        }
+        for (member, back) in edits {
+            let FieldsBack { set, before, .. } = back;
+            self.undoing.profiles.insert(
+                member,
+                FieldEdit {
+                    set: set.clone(),
+                    before: before.clone(),
+                    ..FieldEdit::default()
+                },
+            );
+            self.operations.push(Edit::UpdateMember {
+                member,
+                fields: set,
+                before,
+            });
+        }
+        self.account_for(lines, &plans, |did| did.member_id.as_deref());
+    }
+
+    /// Gives people the addresses back that they had. An address under which anybody refused mail is
+    /// given to nobody.
+    pub(super) fn moved_addresses(&mut self) {
+        for did in self.ask.did.iter().filter(|did| did.op == "change_address") {
+            match self.moved_back(did) {
+                Ok(edit) => {
+                    self.operations.push(edit);
+                    self.undoing.undone += 1;
+                }
+                Err(why) => self.leave(did, why),
+            }
+        }
+    }
+
+    fn moved_back(&self, did: &Did) -> Result<Edit, Left> {
+        let (member, at) = self.person(did)?;
+        let inputs = self.inputs;
+        let texts = did.fields.get("email").and_then(|(before, after)| {
+            Some((before.as_ref()?.to_string(), after.as_ref()?.to_string()))
+        });
+        let (to, from) = texts.ok_or(Left::NotTakenDown)?;
+        let held = inputs.target.members[at as usize].address;
+        let held = held.map(|address| inputs.names.text(address));
+        if held == Some(to.as_str()) {
+            return Err(Left::AlreadySo);
+        }
+        if held != Some(from.as_str()) {
+            return Err(Left::ChangedSince);
+        }
+        let row = inputs.people.get(member);
+        let statuses = [row.source_status, row.target_status];
+        let refuses = statuses
+            .iter()
+            .any(|status| *status != MemberStatus::Active)
+            || !inputs.people.remembered(member).is_empty()
+            || row.refused_by_address;
+        if refuses {
+            return Err(Left::Refuses);
+        }
+        let name = inputs.names.find(&to);
+        let is_known = match &inputs.target.existence {
+            Existence::Whole => true,
+            Existence::Asked(asked) => name.is_some_and(|name| asked.contains(&name)),
+            Existence::Unknown => false,
+        };
+        if !is_known {
+            return Err(Left::NotRead);
+        }
+        let Some(name) = name else {
+            return Ok(Edit::ChangeAddress {
+                member,
+                from,
+                to,
+                makes_room: false,
+            });
+        };
+        let members = inputs.target.members.iter();
+        let mut members = members.chain(&inputs.source.members);
+        if members.any(|member| member.address == Some(name)) {
+            return Err(Left::Taken);
+        }
+        let address = LedgerPerson::Address(name);
+        let mut refusals = inputs.base.ledger.refusals.iter();
+        if inputs.base.forgotten.contains(&to)
+            || refusals.any(|refusal| refusal.people.contains(&address))
+        {
+            return Err(Left::Refuses);
+        }
+        Ok(Edit::ChangeAddress {
+            member,
+            from,
+            to,
+            makes_room: false,
+        })
+    }
+
+    /// Says of each line about fields what becomes of it.
+    fn account_for(
+        &mut self,
+        lines: Vec<&'a Did>,
+        plans: &HashMap<&str, Result<FieldsBack, Left>>,
+        key: impl Fn(&'a Did) -> Option<&'a str>,
+    ) {
+        for did in lines {
+            let plan = match (&did.overtaken_by, key(did)) {
+                (Some(_), _) => Err(Left::LaterRun),
+                (None, None) => Err(Left::NotTakenDown),
+                (None, Some(id)) => match plans.get(id) {
+                    Some(Ok(back)) => Ok(back),
+                    Some(Err(why)) => Err(*why),
+                    None => Err(Left::NotTakenDown),
+                },
+            };
+            let back = match plan {
+                Err(why) => {
+                    self.leave(did, why);
+                    continue;
+                }
+                Ok(back) => back,
+            };
+            if did.fields.is_empty() {
+                // A group that was linked as it stood has nothing to get back.
+                let why = if did.is_known_whole {
+                    Left::AlreadySo
+                } else {
+                    Left::NotTakenDown
+                };
+                self.leave(did, why);
+                continue;
+            }
+            let kept = |field: &CompactString| Some((field.to_string(), *back.kept.get(field)?));
+            let kept: Vec<(String, Left)> = did.fields.keys().filter_map(kept).collect();
+            let Some((_, why)) = kept.first() else {
+                self.undoing.undone += 1;
+                continue;
+            };
+            self.undoing.left.push(NotUndone {
+                op: did.op.clone(),
+                group: did.group.clone(),
+                member: did.member.clone(),
+                partly: kept.len() < did.fields.len(),
+                why: *why,
+                fields: kept.into_iter().map(|(field, _)| field).collect(),
+                run: None,
+            });
+        }
+    }
+}
+
+/// The fields of one object that get their values back.
+#[derive(Clone, Default)]
+struct FieldsBack {
+    set: Record,
+    before: Record,
+    /// Those that do not, with the reason.
+    kept: BTreeMap<CompactString, Left>,
+}
+
+impl FieldsBack {
+    /// Decides on one field, by what it holds now, held before the run and held after it.
+    fn take(
+        &mut self,
+        field: &CompactString,
+        held: Option<&Value>,
+        before: Option<&Value>,
+        after: Option<&Value>,
+        why: Option<Left>,
+    ) {
+        let why = if same(held, before) {
+            Some(Left::AlreadySo)
+        } else if let Some(why) = why {
+            Some(why)
+        } else {
+            (!same(held, after)).then_some(Left::ChangedSince)
+        };
+        if let Some(why) = why {
+            self.kept.insert(field.clone(), why);
+            return;
+        }
+        let value = before.cloned().unwrap_or_else(|| Value::from(""));
+        self.set.insert(field.clone(), value);
+        if let Some(held) = held {
+            self.before.insert(field.clone(), held.clone());
+        }
+    }
+}
+
+/// Puts the lines about one object together: what its fields held before the first of them, and after
+/// the last.
+fn chained<'a>(
+    lines: impl Iterator<Item = &'a Did>,
+    key: impl Fn(&'a Did) -> Option<&'a str>,
+) -> (BTreeMap<&'a str, Changed>, Vec<&'a Did>) {
+    let lines: Vec<&Did> = lines.collect();
+    let mut chains: BTreeMap<&str, Changed> = BTreeMap::new();
+    for did in lines.iter().filter(|did| did.overtaken_by.is_none()) {
+        let Some(id) = key(did) else { continue };
+        let chain = chains.entry(id).or_default();
+        for (field, (before, after)) in &did.fields {
+            match chain.get_mut(field) {
+                Some((_, last)) => last.clone_from(after),
+                None => drop(chain.insert(field.clone(), (before.clone(), after.clone()))),
+            }
+        }
+    }
+    (chains, lines)
+}

@@ -1,0 +1,214 @@
+//! Who leaves a group again and who comes back, and which group goes.
+
+use std::collections::HashSet;
+
+use super::{Did, Inverse, Left};
+use crate::model::{GroupStatus, Listing, MemberStatus, MembershipState, Name, Reading};
+use crate::plan::bars::{bar_of_account, is_forgotten, refused_before};
+use crate::plan::base::Origin;
+use crate::plan::{Edit, PairIx, PersonIx};
+
+/// Who refuses a group, at either side and by whichever row.
+pub(super) struct Refusing {
+    /// By rows of the source, of those included whom such a row reaches.
+    people: HashSet<PersonIx>,
+    /// The addresses of contacts that refuse the target's group.
+    addresses: HashSet<Name>,
+    /// Whether every refusal at the source is known.
+    whole: bool,
+}
+
+impl<'a> Inverse<'a> {
+    /// Takes a group away again that nobody is in but whom the run put there.
+    pub(super) fn created_group(&mut self, did: &'a Did) -> Result<Edit, Left> {
+        if self.is_gone(did) {
+            return Err(Left::AlreadySo);
+        }
+        let (pair, group) = self.group(did)?;
+        let inputs = self.inputs;
+        if inputs.capabilities.one_group_per_member {
+            return Err(Left::OneGroup);
+        }
+        let link = inputs.base.group_of_target(&group.id);
+        let link = link.filter(|link| link.origin == Origin::Created);
+        let link = link.ok_or(Left::ChangedSince)?;
+        if group.protected && !link.protect_set {
+            return Err(Left::Protected);
+        }
+        if inputs.base.groups_of_others.contains(&group.id) {
+            return Err(Left::OtherJob);
+        }
+        if group.unread.is_some() {
+            return Err(Left::NotRead);
+        }
+        let listing = self.listing(pair)?;
+        let nobody = HashSet::new();
+        let added = self.added.get(group.id.as_str()).unwrap_or(&nobody);
+        let is_ours = |at: u32, state: MembershipState| {
+            let id = inputs.target.members[at as usize].id;
+            state == MembershipState::Active
+                && added.contains(inputs.names.text(id))
+                && !self.is_held_by_others(&group.id, id)
+        };
+        if listing
+            .rows
+            .iter()
+            .any(|row| !is_ours(row.member, row.state))
+        {
+            return Err(Left::OthersInGroup);
+        }
+        self.going
+            .insert(did.group_id.as_deref().unwrap_or_default());
+        let lift_protection = group.protected;
+        Ok(if inputs.capabilities.archive_group {
+            Edit::ArchiveGroup {
+                pair,
+                lift_protection,
+            }
+        } else {
+            Edit::DeleteGroup {
+                pair,
+                lift_protection,
+            }
+        })
+    }
+
+    /// Tells whether the group of an item is archived, or certainly not there any more.
+    fn is_gone(&self, did: &Did) -> bool {
+        let groups = &self.inputs.target.groups;
+        let group = did
+            .group_id
+            .as_deref()
+            .map(|id| self.inputs.target.group(id));
+        match group {
+            Some(Some(group)) => group.status == GroupStatus::Archived,
+            Some(None) => groups.complete().is_some(),
+            None => false,
+        }
+    }
+
+    fn is_held_by_others(&self, group: &str, contact: Name) -> bool {
+        let held = self.inputs.base.held_by_others.get(group);
+        held.is_some_and(|held| held.contains(&contact))
+    }
+
+    /// Finds who is taken out of a group again; nobody where the group itself goes.
+    pub(super) fn added(&self, did: &'a Did) -> Result<Option<(PairIx, PersonIx)>, Left> {
+        if self.is_gone(did) {
+            return Err(Left::AlreadySo);
+        }
+        let (pair, group) = self.group(did)?;
+        if self.going.contains(group.id.as_str()) && did.member_id.is_some() {
+            return Ok(None);
+        }
+        let listing = self.listing(pair)?;
+        if self.inputs.capabilities.one_group_per_member {
+            return Err(Left::OneGroup);
+        }
+        let (person, at) = self.person(did)?;
+        match listing.state_of(at) {
+            Some(MembershipState::Active) => {}
+            None => return Err(Left::AlreadySo),
+            Some(_) => return Err(Left::Refuses),
+        }
+        let contact = self.inputs.target.members[at as usize].id;
+        if self.is_held_by_others(&group.id, contact) {
+            return Err(Left::OtherJob);
+        }
+        let base = self.inputs.base.membership(&group.id, contact);
+        if !base.is_some_and(|base| base.brought) {
+            return Err(Left::ChangedSince);
+        }
+        Ok(Some((pair, person)))
+    }
+
+    /// Finds who comes back into a group. All that keeps somebody from being added keeps them from
+    /// coming back.
+    pub(super) fn removed(&mut self, did: &'a Did) -> Result<(PairIx, PersonIx), Left> {
+        let (pair, group) = self.group(did)?;
+        let listing = self.listing(pair)?;
+        let inputs = self.inputs;
+        if inputs.capabilities.one_group_per_member {
+            return Err(Left::OneGroup);
+        }
+        if group.auto_response && !inputs.policy.allow_auto_response {
+            return Err(Left::NotFilled);
+        }
+        let (person, at) = self.person(did)?;
+        match listing.state_of(at) {
+            None if listing.is_removed(at) => return Err(Left::Unsubscribed),
+            None if !listing.is_pending(at) => {}
+            Some(MembershipState::Active) => return Err(Left::AlreadySo),
+            _ => return Err(Left::Refuses),
+        }
+        // Rule 3: nobody is added anywhere while an account's opt-outs are not known to their end.
+        let sides = [inputs.source, inputs.target];
+        if sides
+            .iter()
+            .any(|side| side.account_state.complete().is_none())
+        {
+            return Err(Left::NotRead);
+        }
+        let row = inputs.people.get(person);
+        let standing = self.pairs[pair.0 as usize].clone();
+        let refusing = self.refusing(pair, listing);
+        if !refusing.whole {
+            return Err(Left::NotRead);
+        }
+        let statuses = [row.source_status, row.target_status];
+        let refuses = statuses
+            .iter()
+            .any(|status| *status != MemberStatus::Active)
+            || row.refused_by_address
+            || refusing.people.contains(&person)
+            || refusing.addresses.contains(&row.address)
+            || is_forgotten(inputs, person)
+            || bar_of_account(inputs, person).is_some()
+            || refused_before(inputs, person, &standing);
+        if refuses {
+            return Err(Left::Refuses);
+        }
+        let moves = row.hands.is_changing() || row.hands.is_taken() || row.moves_from.is_some();
+        if moves || row.unusable.is_some() || inputs.people.parted_from(person).is_some() {
+            return Err(Left::ChangedSince);
+        }
+        Ok((pair, person))
+    }
+
+    /// Returns who refuses the group of a pair.
+    fn refusing(&mut self, ix: PairIx, there: &Listing) -> &Refusing {
+        let (inputs, pair) = (self.inputs, &self.pairs[ix.0 as usize]);
+        self.refusing.entry(ix).or_insert_with(|| {
+            let source = pair.source.as_deref().map(|id| inputs.source.listing(id));
+            // Of a group whose source is gone only what is remembered can be known.
+            let source = source.flatten();
+            let opted_out = |listing: &'a Listing| {
+                let rows = listing.rows.iter();
+                rows.filter(|row| row.state == MembershipState::OptedOut)
+            };
+            let mut people = HashSet::new();
+            for row in source
+                .into_iter()
+                .flat_map(|listing| opted_out(listing.seen()))
+            {
+                if let Some(person) = inputs.people.of_source(row.member) {
+                    people.insert(person);
+                    people.extend(inputs.people.reached(person));
+                }
+            }
+            let rows = there.rows.iter();
+            let rows = rows.filter(|row| row.state == MembershipState::OptedOut);
+            let addresses =
+                rows.filter_map(|row| inputs.target.members[row.member as usize].address);
+            Refusing {
+                people,
+                addresses: addresses.collect(),
+                whole: match source {
+                    Some(Reading::Incomplete(part)) => part.opt_outs_complete,
+                    Some(_) => true,
+                    None => pair.source.is_none(),
+                },
+            }
+        })
+    }
+}

@@ -1,0 +1,87 @@
+//! A run is taken back from the command line.
+
+use serde_json::Value;
+
+use super::bed::Bed;
+
+/// Returns the run that stands so far down in the history.
+fn run(bed: &Bed, at: usize) -> String {
+    let history = bed.line("history --format json").json(&["runs"]);
+    history["runs"][at]["run"].as_str().unwrap().to_owned()
+}
+
+/// Saves the plan that takes a run back, and applies it with the approval that it may take.
+fn take_back(bed: &Bed, run: &str) -> Value {
+    let ended = bed.run(&["undo", run, "--out", "undo.json", "--format", "json"]);
+    ended.assert(0);
+    let plan = ended.json(&["undo", "did", "undone", "not_undone", "operations"]);
+    let saved: Value = serde_json::from_str(&bed.read("undo.json")).unwrap();
+    assert_eq!(saved, plan, "what is shown is what is saved");
+    match plan["refusals"][0]["approval"].as_str() {
+        None => bed.line("apply undo.json").assert(0),
+        Some(approval) => {
+            assert!(bed.line("apply undo.json").complaint(3).contains(approval));
+            bed.run(&["apply", "undo.json", "--approve", approval])
+                .assert(0);
+        }
+    }
+    plan
+}
+
+#[test]
+fn a_run_is_taken_back_and_its_job_paused() {
+    let bed = Bed::new();
+    bed.sync();
+    let first = run(&bed, 0);
+    let text = bed.run(&["undo", &first]);
+    text.assert(0);
+    for said in ["Not undone", "person_stays", "rosterd apply FILE"] {
+        assert!(text.out.contains(said), "{said}: {}", text.out);
+    }
+    let writes = bed.writes().len();
+    let plan = take_back(&bed, &first);
+    assert!(bed.writes().len() > writes);
+    let count = |key: &str| plan[key].as_u64().unwrap();
+    let left = plan["not_undone"].as_array().unwrap();
+    assert_eq!(count("did"), count("undone") + left.len() as u64);
+    assert!(left.iter().all(|left| left["reason"] == "person_stays"));
+    let status = bed.line("status --format json").json(&["jobs"]);
+    assert_eq!(status["jobs"][0]["state"], "paused");
+    // By hand it runs all the same, and does again what the source asks for.
+    let again = run(&bed, 0);
+    assert_ne!(again, first);
+    let shown = bed
+        .run(&["show", &again, "--format", "json"])
+        .json(&["items"]);
+    let items = shown["items"].as_array().unwrap();
+    let of_groups = ["archive_group", "lift_protection"];
+    assert!(
+        items
+            .iter()
+            .all(|item| of_groups.contains(&item["op"].as_str().unwrap()))
+    );
+    bed.line("apply undo.json").assert(3);
+    bed.run(&["undo", "nonsense"]).assert(2);
+}
+
+#[test]
+fn the_run_of_a_pair_without_a_job_is_taken_back() {
+    let bed = Bed::new();
+    let config = bed.config("");
+    let providers = config.split("[jobs.").next().unwrap();
+    bed.write("rosterd.toml", providers);
+    bed.line("migrate --from crm --to mail --yes").assert(0);
+    let first = run(&bed, 0);
+    take_back(&bed, &first);
+    let mailed: Vec<String> = bed.account("mail", |mail| {
+        let all = mail.find_group("All");
+        let groups = mail.groups.keys().copied().filter(|id| Some(*id) != all);
+        groups
+            .filter(|id| {
+                mail.group(*id).unwrap().status != rosterd::emulator::GroupStatus::Archived
+            })
+            .flat_map(|id| mail.mailed_by(id))
+            .collect()
+    });
+    assert!(mailed.is_empty(), "{mailed:?}");
+}

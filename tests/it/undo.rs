@@ -1,0 +1,390 @@
+//! A run is taken back as far as that harms nobody, and what stays is named.
+
+use rosterd::emulator::{Fault, FaultRule, MembershipState, When, World};
+use rosterd::plan::{Left, Undoing};
+use rosterd::run::{Planned, RunError, RunReport, SavedPlan};
+
+use crate::faults::busy;
+use crate::support::{
+    Bench, assert_same, bench, digest, group_of, operations, plain_world, removing_freely, tell,
+};
+
+async fn undo(bench: &Bench, run: &str) -> Planned {
+    bench.rest().await;
+    let record = bench.store.run(run).unwrap().unwrap();
+    let planned = bench.runner().undo(&record).await;
+    planned.unwrap_or_else(|error| panic!("{error}"))
+}
+
+async fn apply(
+    bench: &Bench,
+    planned: &Planned,
+    approve: Option<&str>,
+) -> Result<RunReport, RunError> {
+    bench.rest().await;
+    let saved = SavedPlan {
+        job: "test".to_owned(),
+        fingerprint: planned.plan.fingerprint.clone(),
+        basis: Some(planned.plan.basis.clone()),
+        empty: planned.plan.is_empty(),
+        undo: Some(undoing(planned).run.clone()),
+    };
+    bench.runner().apply(&saved, approve).await
+}
+
+/// Takes a run back, and says what stays.
+async fn taken_back(bench: &Bench, run: &str) -> Undoing {
+    let planned = undo(bench, run).await;
+    let undoing = undoing(&planned).clone();
+    adds_up(&undoing);
+    let report = apply(bench, &planned, approval(&planned)).await;
+    let report = report.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(report.exit_code(), 0, "{}", tell(&report));
+    undoing
+}
+
+fn approval(planned: &Planned) -> Option<&str> {
+    let refusal = planned.plan.refusals.first()?;
+    Some(&refusal.approval)
+}
+
+fn undoing(planned: &Planned) -> &Undoing {
+    planned.undoing.as_ref().unwrap()
+}
+
+/// Everything that a run did is taken back, taken back in part, or left, and nothing twice.
+fn adds_up(undoing: &Undoing) {
+    let Undoing { did, undone, .. } = undoing;
+    assert_eq!(
+        *did,
+        undone + undoing.partly() + undoing.kept(),
+        "{undoing:#?}"
+    );
+}
+
+fn why(undoing: &Undoing) -> Vec<(Left, String)> {
+    let mut why: Vec<(Left, String)> = undoing
+        .left
+        .iter()
+        .map(|left| {
+            let who = left.member.clone().or(left.group.clone());
+            (left.why, format!("{} {}", left.op, who.unwrap_or_default()))
+        })
+        .collect();
+    why.sort();
+    why
+}
+
+fn mails(bench: &Bench, target: &str) -> Vec<String> {
+    bench.account(target, |account| {
+        // The group of everybody is nobody's to be put into.
+        let all = account.find_group("All");
+        let groups = account.groups.keys().copied();
+        let groups = groups.filter(|group| Some(*group) != all);
+        let mut mailed: Vec<String> = groups.flat_map(|group| account.mailed_by(group)).collect();
+        mailed.sort();
+        mailed.dedup();
+        mailed
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_of_everything_is_taken_back_but_for_what_must_stay() {
+    for (source, target) in [
+        ("crm", "mail"),
+        ("mail", "crm"),
+        ("mail", "mail2"),
+        ("crm", "campaigns"),
+        ("campaigns", "mail"),
+        ("mail", "campaigns"),
+    ] {
+        let place = format!("{source} to {target}");
+        let bench = busy(source, target).await;
+        let before = bench.account(target, |account| digest(account));
+        let mailed = mails(&bench, target);
+        let report = bench.sync().await;
+        assert_eq!(report.exit_code(), 0, "{place}: {}", tell(&report));
+
+        let undoing = taken_back(&bench, &report.run).await;
+        let after = bench.account(target, |account| digest(account));
+        // The people whom the run created stay, as people of no group; a group that it created is
+        // gone, or archived; and whoever opted out stays out of what they refused.
+        let stays = |line: &&String| {
+            let is_new = line.starts_with("contact three") || line.starts_with("contact stranger");
+            let refuses = ["one6@", "one7@"].iter().any(|who| line.contains(who))
+                || (line.contains("stranger@") && line.ends_with("OptedOut"));
+            let archived = line.starts_with("group \"Three\" Archived")
+                || (line.starts_with("member \"Three\"") && target.starts_with("mail"));
+            // Whoever was taken off a list shows as unsubscribed from it.
+            // So does whoever refused everything, on every list, which keeps the new one.
+            let unsubscribed = target == "campaigns"
+                && ["stranger@", "\"Three\"", "one0@", "one1@", "one2@", "one3@"]
+                    .iter()
+                    .any(|who| line.contains(who));
+            is_new || refuses || archived || unsubscribed || line.starts_with("member \"All\"")
+        };
+        let without = |lines: &[String]| -> Vec<String> {
+            lines.iter().filter(|line| !stays(line)).cloned().collect()
+        };
+        assert_same(&without(&after), &without(&before), &place);
+        for who in mails(&bench, target) {
+            assert!(
+                mailed.contains(&who) || who.starts_with("three"),
+                "{place}: {who} is mailed"
+            );
+        }
+        let kept: Vec<Left> = undoing.left.iter().map(|left| left.why).collect();
+        assert!(
+            kept.contains(&Left::OptOut) || kept.contains(&Left::Refuses),
+            "{place}: {undoing:#?}"
+        );
+        assert!(kept.contains(&Left::PersonStays), "{place}: {undoing:#?}");
+        assert!(bench.store.paused("test").unwrap().is_some(), "{place}");
+
+        // Once more there is nothing to take back.
+        let again = undo(&bench, &report.run).await;
+        adds_up(again.undoing.as_ref().unwrap());
+        assert!(again.plan.is_empty(), "{place}: {:#?}", operations(&again));
+        let left = &again.undoing.as_ref().unwrap().left;
+        assert!(
+            left.iter().all(|left| left.why != Left::NotFilled),
+            "{place}: who was in a group that went is as before: {left:#?}"
+        );
+
+        // The source still asks for all of it.
+        let report = bench.sync().await;
+        assert!(report.error.is_none(), "{place}: {}", tell(&report));
+        let redone = bench.account(target, |account| digest(account));
+        assert!(
+            redone.iter().any(|line| line.contains("Uno")),
+            "{place}: the name is given again: {}",
+            tell(&report)
+        );
+        assert!(
+            // A contact at ActiveCampaign has no town.
+            [source, target].contains(&"campaigns")
+                || redone.iter().any(|line| line.contains("Springfield")),
+            "{place}: the value is written again: {}",
+            tell(&report)
+        );
+    }
+}
+
+/// One group of three at the source, at a target that has it too with two of them, synced; then the
+/// first leaves at the source, and the job runs again. Returns that run.
+async fn removed(source: &str, target: &str) -> (Bench, String) {
+    let mut world: World = plain_world();
+    group_of(world.account_mut(source), "Donors", "donor", 12);
+    let bench = bench(world, source, target, &removing_freely("managed"));
+    bench.settle().await;
+    bench.account(source, |account| {
+        let group = account.find_group("Donors").unwrap();
+        for name in ["donor0", "donor1", "donor2", "donor3"] {
+            let contact = account.contact_by_email(&format!("{name}@example.org"));
+            account.leave(group, contact.unwrap());
+        }
+    });
+    let report = bench.sync().await;
+    assert_eq!(report.summary.memberships_removed, 4, "{}", tell(&report));
+    (bench, report.run)
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_comes_back_who_refuses_by_then() {
+    for (source, target) in [("crm", "mail"), ("mail", "crm"), ("mail", "mail2")] {
+        let place = format!("{source} to {target}");
+        let (bench, run) = removed(source, target).await;
+        bench.account(target, |account| {
+            let group = account.find_group("Donors").unwrap();
+            let who = |name: &str| account.contact_by_email(name).unwrap();
+            let (first, second) = (who("donor0@example.org"), who("donor1@example.org"));
+            account.opt_out_of_account(first);
+            account.join(group, second);
+            if source == "mail" && target == "mail2" {
+                account.refuse_group(group, second);
+            } else {
+                account.opt_out_of_account(second);
+            }
+        });
+        bench.account(source, |account| {
+            let third = account.contact_by_email("donor2@example.org").unwrap();
+            account.opt_out_of_account(third);
+        });
+        let undoing = taken_back(&bench, &run).await;
+        let members = bench.members(target, "Donors");
+        assert_eq!(
+            members.get("donor3@example.org"),
+            Some(&MembershipState::Active),
+            "{place}"
+        );
+        let left: Vec<String> = why(&undoing).into_iter().map(|(_, who)| who).collect();
+        let mut expected =
+            [0, 1, 2].map(|number| format!("remove_memberships donor{number}@example.org"));
+        expected.sort();
+        let mut sorted = left.clone();
+        sorted.sort();
+        assert_eq!(sorted, expected, "{place}");
+        assert!(undoing.left.iter().all(|left| {
+            // Who is in the group again is not put there, and gets no mail.
+            matches!(left.why, Left::Refuses | Left::AlreadySo)
+        }));
+        let mailed = mails(&bench, target);
+        for number in 0..3 {
+            let who = format!("donor{number}@example.org");
+            assert!(!mailed.contains(&who), "{place}: {who}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removal_that_shows_as_an_unsubscribe_stays_even_where_people_may_be_brought_back() {
+    let (bench, run) = removed("crm", "campaigns").await;
+    let undoing = taken_back(&bench, &run).await;
+    assert!(
+        undoing
+            .left
+            .iter()
+            .all(|left| left.why == Left::Unsubscribed),
+        "{undoing:#?}"
+    );
+    assert_eq!((undoing.kept(), undoing.undone), (4, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_changed_since_stands() {
+    let bench = busy("crm", "mail").await;
+    let report = bench.sync().await;
+    bench.account("mail", |account| {
+        let uno = account.find_group("Uno").unwrap();
+        account.rename_group(uno, "Unity");
+        let contact = account.contact_by_email("one4@example.org").unwrap();
+        account.change_contact(contact, [("city", "Shelbyville")], []);
+        let three = account.find_group("Three").unwrap();
+        let stranger = account.add_person("late@example.org", "Late", "Comer");
+        account.join(three, stranger);
+    });
+    let undoing = taken_back(&bench, &report.run).await;
+    let left = why(&undoing);
+    for expected in [
+        (Left::ChangedSince, "rename_group Uno"),
+        (Left::ChangedSince, "update_member one4@example.org"),
+        (Left::OthersInGroup, "create_group Three"),
+    ] {
+        let expected = (expected.0, expected.1.to_owned());
+        assert!(left.contains(&expected), "{expected:?} of {left:#?}");
+    }
+    bench.account("mail", |account| {
+        assert!(account.find_group("Unity").is_some());
+        let city = account.contact_by_email("one4@example.org").unwrap();
+        let city = account.contact(city).unwrap();
+        assert_eq!(city.get("city"), "Shelbyville");
+    });
+    // Only those leave whom the run put there.
+    let members = bench.members("mail", "Three");
+    assert_eq!(members.len(), 1, "{members:?}");
+    assert!(members.contains_key("late@example.org"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_later_run_did_again_is_left_to_that_run() {
+    let (bench, first) = removed("crm", "mail").await;
+    bench.account("crm", |account| {
+        let group = account.find_group("Donors").unwrap();
+        let contact = account.contact_by_email("donor0@example.org").unwrap();
+        account.join(group, contact);
+    });
+    let second = bench.sync().await;
+    assert_eq!(second.summary.memberships_added, 1, "{}", tell(&second));
+    let planned = undo(&bench, &first).await;
+    let undoing = undoing(&planned);
+    adds_up(undoing);
+    let left = &undoing.left[0];
+    assert_eq!((undoing.left.len(), left.why), (1, Left::LaterRun));
+    assert_eq!(left.run.as_ref(), Some(&second.run));
+    assert_eq!(
+        operations(&planned),
+        ["add_memberships \"Donors\" donor1@example.org, donor2@example.org, donor3@example.org"]
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_is_judged_like_any_plan_and_applied_once() {
+    let mut world: World = plain_world();
+    group_of(world.account_mut("crm"), "Donors", "donor", 40);
+    group_of(world.account_mut("mail"), "Donors", "donor", 2);
+    let bench = bench(world, "crm", "mail", "mode = \"managed\"");
+    let report = bench.settle().await;
+    let first = bench
+        .store
+        .history(Some("test"), 10)
+        .unwrap()
+        .pop()
+        .unwrap();
+    assert_eq!(first.id, report.run);
+    let planned = undo(&bench, &report.run).await;
+    let refusal = &planned.plan.refusals[0];
+    assert_eq!(refusal.guard, "max_membership_removals");
+    bench.writes();
+    let refused = apply(&bench, &planned, None).await.unwrap();
+    assert_eq!(refused.exit_code(), 3);
+    assert!(bench.writes().is_empty());
+    assert!(
+        bench.store.paused("test").unwrap().is_none(),
+        "nothing was undone"
+    );
+
+    let approved = apply(&bench, &planned, Some(&refusal.approval))
+        .await
+        .unwrap();
+    assert_eq!(approved.exit_code(), 0, "{}", tell(&approved));
+    assert_eq!(approved.summary.memberships_removed, 38);
+    assert_eq!(bench.members("mail", "Donors").len(), 2);
+    assert!(
+        approved
+            .warnings
+            .iter()
+            .any(|warning| warning.contains("paused")),
+        "{}",
+        tell(&approved)
+    );
+    let again = apply(&bench, &planned, Some(&refusal.approval)).await;
+    assert_eq!(again.unwrap_err().exit_code(), 3);
+    let trigger = &bench.store.history(Some("test"), 1).unwrap()[0].trigger;
+    assert_eq!(trigger, "undo");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_undo_that_lost_its_answers_is_finished_by_the_next() {
+    for (source, target) in [("crm", "mail"), ("mail", "crm"), ("crm", "campaigns")] {
+        let place = format!("{source} to {target}");
+        let calm = busy(source, target).await;
+        let run = calm.sync().await.run;
+        calm.writes();
+        taken_back(&calm, &run).await;
+        let expected = calm.account(target, |account| digest(account));
+        let mut operations: Vec<String> = calm.sent().into_iter().map(|(name, _)| name).collect();
+        operations.sort();
+        operations.dedup();
+        for operation in operations {
+            let bench = busy(source, target).await;
+            let run = bench.sync().await.run;
+            let planned = undo(&bench, &run).await;
+            let lost = FaultRule::every(Fault::ResetAfterEffect);
+            let lost = lost.at(target).on(&operation).when(When::First(1));
+            bench.emulator.add_fault(lost);
+            drop(apply(&bench, &planned, approval(&planned)).await);
+            bench.emulator.clear_faults();
+            for _ in 0..4 {
+                bench.pass(90_000);
+                let planned = undo(&bench, &run).await;
+                adds_up(undoing(&planned));
+                if planned.plan.is_empty() {
+                    break;
+                }
+                drop(apply(&bench, &planned, approval(&planned)).await);
+            }
+            let found = bench.account(target, |account| digest(account));
+            assert_same(&found, &expected, &format!("{place}, {operation}"));
+        }
+    }
+}

@@ -82,6 +82,17 @@ pub enum OnDrift {
     Stop,
 }
 
+impl OnDrift {
+    /// Returns the word of the config.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            OnDrift::Overwrite => "overwrite",
+            OnDrift::Keep => "keep",
+            OnDrift::Stop => "stop",
+        }
+    }
+}
+
 /// A limit of a guard: a share, a count, or both (either trips).
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Limit {

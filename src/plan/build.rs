@@ -19,8 +19,8 @@ use super::people::PersonIx;
 use super::seats::{Seats, moves_in_words};
 use super::tables::Bits;
 use super::{
-    Agreement, Blocked, BlockedReason, Edit, GroupPair, Inputs, Loss, PairIx, Plan, Summary, What,
-    item_key,
+    Agreement, Blocked, BlockedReason, ChangedOutside, Edit, GroupPair, Inputs, Loss, Outside,
+    PairIx, Plan, Summary, What, item_key,
 };
 use crate::model::policy::Mode;
 use crate::model::{Name, Snapshot, Unreadable};
@@ -201,6 +201,8 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     operations.extend(groups.removals);
     warnings.extend(moves_in_words(inputs, &operations, &groups.pairs));
 
+    let mut changed_outside = groups.changed_outside;
+    changed_outside.extend(people.changed_outside);
     let mut overwritten = groups.overwritten;
     overwritten.extend(people.overwritten);
     let mut losses = inputs.losses.to_vec();
@@ -246,14 +248,23 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
             };
         }
         if let Some(target) = entry.target.as_deref() {
-            for person in pair.overwritten {
-                overwritten.insert(item_key("add_memberships", target, &inputs.key(person)));
+            for person in &pair.overwritten {
+                overwritten.insert(item_key("add_memberships", target, &inputs.key(*person)));
             }
         }
+        let taken_out = pair.overwritten.into_iter().chain(pair.kept_out);
+        changed_outside.extend(taken_out.map(|person| ChangedOutside {
+            what: Outside::Membership(PairIx(at as u32), person),
+            base: None,
+            now: None,
+            wanted: None,
+            fate: inputs.policy.guards.on_drift,
+        }));
         withheld.extend(pair.withheld);
         blocked.extend(pair.blocked);
         warnings.extend(pair.warnings);
     }
+    changed_outside.sort_by(|one, other| one.what.cmp(&other.what));
     blocked.extend(people.blocked);
     warnings.extend(people.warnings);
     blocked.sort();
@@ -272,6 +283,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
         withheld,
         blocked,
         refusals: Vec::new(),
+        changed_outside,
         losses,
         warnings,
         agreement,

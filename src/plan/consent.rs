@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::bars::{Bar, address_refused_before, bar_of_account, is_forgotten};
 use super::base::{LedgerAudience, LedgerPerson, Refusal, Resting};
+use super::fields::Drifted;
 use super::people::{Hands, PersonIx, Unusable};
 use super::tables::Bits;
 use super::{
-    Agreement, Blocked, BlockedReason, Edit, GroupPair, Inputs, PairIx, What, in_scope, item_key,
+    Agreement, Blocked, BlockedReason, ChangedOutside, Edit, GroupPair, Inputs, Outside, PairIx,
+    What, in_scope, item_key,
 };
 use crate::model::policy::{OnDrift, OptOuts};
-use crate::model::{Existence, MemberStatus, MembershipState, Name, Record};
+use crate::model::{Existence, MemberStatus, MembershipState, Name, Record, Value};
 
 const NOT_REACHED: &str = "A refusal of all mail that the source showed before has not reached the target; it is carried, whatever the source shows now.";
 const WAITS_FOR_ADDRESS: &str = "Somebody's new address is that of another person, who gets a new one first; the next run goes on.";
@@ -37,6 +39,7 @@ pub(super) struct PersonPlan {
     pub(super) blocked: Vec<Blocked>,
     pub(super) warnings: Vec<String>,
     pub(super) overwritten: BTreeSet<String>,
+    pub(super) changed_outside: Vec<ChangedOutside>,
 }
 
 /// Plans the people that the source lists in a pair, or whom a link names.
@@ -651,6 +654,8 @@ fn change_address(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
         return;
     }
     if moved_at_target(inputs, person) {
+        out.changed_outside
+            .push(moved_outside(inputs, person, from));
         match inputs.policy.guards.on_drift {
             OnDrift::Overwrite => {}
             OnDrift::Stop => {
@@ -702,6 +707,18 @@ fn moved_at_target(inputs: &Inputs<'_>, person: PersonIx) -> bool {
         .all(|link| link.address == own)
 }
 
+fn moved_outside(inputs: &Inputs<'_>, person: PersonIx, now: Name) -> ChangedOutside {
+    let value = |address: Name| Some(Value::from(inputs.names.text(address)));
+    let own = value(inputs.people.get(person).address);
+    ChangedOutside {
+        what: Outside::Address(person),
+        base: own.clone(),
+        now: value(now),
+        wanted: own,
+        fate: inputs.policy.guards.on_drift,
+    }
+}
+
 /// Blocks somebody who moved to an address that another of the target's contacts has, while the old
 /// contact is still theirs.
 fn two_addresses(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
@@ -748,11 +765,21 @@ fn update(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
     if row.hands.is_changing() || row.unusable.is_some() {
         return;
     }
-    if !edit.kept.is_empty() && inputs.policy.guards.on_drift == OnDrift::Keep {
+    let fate = inputs.policy.guards.on_drift;
+    let changed = |drifted: &Drifted| ChangedOutside {
+        what: Outside::Member(person, drifted.field.clone()),
+        base: drifted.base.clone(),
+        now: drifted.now.clone(),
+        wanted: drifted.wanted.clone(),
+        fate,
+    };
+    if !edit.kept.is_empty() && fate == OnDrift::Keep {
+        let fields: Vec<&str> = edit.kept.iter().map(|kept| kept.field.as_str()).collect();
         out.warnings.push(format!(
             "Somebody changed {} of a person at the target; it is kept.",
-            edit.kept.join(", ")
+            fields.join(", ")
         ));
+        out.changed_outside.extend(edit.kept.iter().map(changed));
     }
     if edit.is_empty() {
         return;
@@ -765,7 +792,11 @@ fn update(inputs: &Inputs<'_>, person: PersonIx, out: &mut PersonPlan) {
         out.overwritten
             .insert(item_key("update_member", "", &inputs.key(person)));
     }
-    let before: Record = edit.before.clone();
+    let written = edit.overwritten.iter();
+    let written = written.filter(|drifted| edit.set.contains_key(drifted.field.as_str()));
+    out.changed_outside.extend(written.map(changed));
+    let mut before: Record = edit.before.clone();
+    before.retain(|field, _| edit.set.contains_key(field.as_str()));
     out.updates.push(Edit::UpdateMember {
         member: person,
         fields: edit.set.clone(),

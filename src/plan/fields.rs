@@ -16,9 +16,22 @@ pub struct FieldEdit {
     /// What those fields hold now.
     pub before: Record,
     /// The fields among `set` that somebody changed at the target since the last run.
-    pub overwritten: Vec<String>,
+    pub overwritten: Vec<Drifted>,
     /// The fields that somebody changed at the target and that are left as they are.
-    pub kept: Vec<String>,
+    pub kept: Vec<Drifted>,
+}
+
+/// A field that somebody changed at the target since the last run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Drifted {
+    /// The field, under the target's name.
+    pub field: String,
+    /// What it held at the end of the last confirmed run.
+    pub base: Option<Value>,
+    /// What it holds now.
+    pub now: Option<Value>,
+    /// What the source asks for.
+    pub wanted: Option<Value>,
 }
 
 impl FieldEdit {
@@ -88,12 +101,18 @@ pub fn compare(
                 }
             }
         };
+        let drifted = || Drifted {
+            field: field.to_owned(),
+            base: known.get(field).and_then(|then| then.target.clone()),
+            now: held.cloned(),
+            wanted: wanted.cloned(),
+        };
         match decision {
             Decision::Leave => {}
-            Decision::Keep => edit.kept.push(field.to_owned()),
+            Decision::Keep => edit.kept.push(drifted()),
             Decision::Write | Decision::Overwrite => {
                 if matches!(decision, Decision::Overwrite) {
-                    edit.overwritten.push(field.to_owned());
+                    edit.overwritten.push(drifted());
                 }
                 edit.set.insert(
                     field.into(),

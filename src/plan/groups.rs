@@ -17,7 +17,8 @@ use partner::readable;
 
 use super::base::{Base, GroupLink, Resting};
 use super::{
-    Blocked, BlockedReason, DesiredGroup, Edit, GroupPair, Inputs, PairIx, What, Withheld,
+    Blocked, BlockedReason, ChangedOutside, DesiredGroup, Edit, GroupPair, Inputs, PairIx, What,
+    Withheld,
 };
 use crate::model::policy::Dynamic;
 use crate::model::{Group, GroupKind, GroupStatus, ObjectKind, Unread, Value};
@@ -38,6 +39,8 @@ pub(super) struct GroupPlan {
     pub(super) warnings: Vec<String>,
     /// Item keys of fields that somebody changed at the target and that would be overwritten.
     pub(super) overwritten: BTreeSet<String>,
+    /// The same, and what is kept, with the values.
+    pub(super) changed_outside: Vec<ChangedOutside>,
 }
 
 /// Tells whether a job covers a source group today.

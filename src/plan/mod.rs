@@ -14,6 +14,7 @@ mod fingerprint;
 mod groups;
 mod guard;
 mod memberships;
+mod outside;
 pub mod pack;
 mod pair;
 pub mod people;
@@ -32,6 +33,7 @@ pub use findings::{Blocked, BlockedReason, GuardRefusal, Loss, Reason, What, Wit
 pub use fingerprint::{Basis, OperationPrint};
 pub(crate) use groups::fold as fold_group_name;
 pub use groups::{in_scope, name_by_links, partners};
+pub use outside::{ChangedOutside, Outside};
 pub use people::{People, PersonIx};
 pub use undo::{Did, Left, NotUndone, UndoInputs, Undoing, undo};
 
@@ -205,12 +207,15 @@ pub enum Edit {
         /// The fields, under the target's names.
         fields: Record,
     },
-    /// Links a group that was found at the target, and fills its empty fields.
+    /// Links a group that was found at the target, and fills its empty fields and those that the
+    /// config maps by name.
     AdoptGroup {
         /// The pair.
         pair: PairIx,
         /// The fields that change; may be empty.
         fields: Record,
+        /// What they held before.
+        before: Record,
     },
     /// Changes fields of a linked group other than its name.
     UpdateGroup {
@@ -445,6 +450,8 @@ pub struct Plan {
     pub blocked: Vec<Blocked>,
     /// Guards that refuse the plan.
     pub refusals: Vec<GuardRefusal>,
+    /// What somebody changed at the target since the last run: groups, people, memberships.
+    pub changed_outside: Vec<ChangedOutside>,
     /// Source values without a home.
     pub losses: Vec<Loss>,
     /// Sentences that a person should read.

@@ -300,7 +300,7 @@ impl Packer<'_> {
                 Edit::UpdateGroup { pair, fields, .. } => {
                     waiting.push((*pair, fields.clone(), "update_group"));
                 }
-                Edit::AdoptGroup { pair, fields } if !fields.is_empty() => {
+                Edit::AdoptGroup { pair, fields, .. } if !fields.is_empty() => {
                     waiting.push((*pair, fields.clone(), "adopt_group"));
                 }
                 Edit::CreateGroup { pair, fields } => {

@@ -20,6 +20,8 @@ pub(super) struct PairPlan {
     pub(super) blocked: Vec<Blocked>,
     /// Additions that undo what somebody did at the target.
     pub(super) overwritten: Vec<PersonIx>,
+    /// People who are kept out because somebody took them out at the target.
+    pub(super) kept_out: Vec<PersonIx>,
     /// People whose group opt-out the target can't hold.
     pub(super) unheld_opt_outs: u64,
     /// Active memberships of the source.

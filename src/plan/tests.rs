@@ -5,6 +5,7 @@ mod hands;
 mod identity;
 mod ledger;
 mod memberships;
+mod outside;
 mod packing;
 mod people;
 mod prints;

@@ -13,6 +13,7 @@ use super::json::{
 };
 use super::seal::{Seal, Sealing};
 use super::undo::NotUndoneRow;
+use super::view::{self, Marks, changed_outside};
 use crate::model::Record;
 use crate::plan::{Basis, Edit, PersonIx, What, Withheld};
 use crate::run::Planned;
@@ -42,12 +43,12 @@ impl Serialize for Document<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let planned = self.planned;
         let plan = &planned.plan;
-        let mut document = serializer.serialize_struct("plan", 16)?;
+        let mut document = serializer.serialize_struct("plan", 17)?;
         document.serialize_field("version", &FORMAT_VERSION)?;
         document.serialize_field("job", &plan.job)?;
         document.serialize_field("fingerprint", &plan.fingerprint)?;
         document.serialize_field("summary", &Summary::new(planned))?;
-        document.serialize_field("operations", &Operations(planned))?;
+        document.serialize_field("operations", &Operations(planned, &Marks::of(plan)))?;
         document.serialize_field(
             "withheld",
             &Rows(|| {
@@ -66,6 +67,10 @@ impl Serialize for Document<'_> {
         document.serialize_field(
             "refusals",
             &Rows(|| plan.refusals.iter().map(RefusalRow::new)),
+        )?;
+        document.serialize_field(
+            "changed_outside",
+            &Rows(|| changed_outside(planned).map(OutsideRow)),
         )?;
         document.serialize_field("losses", &Rows(|| plan.losses.iter().map(LossRow::new)))?;
         document.serialize_field("warnings", &plan.warnings)?;
@@ -132,6 +137,7 @@ struct Summary<'a> {
     counts: Counts,
     withheld: usize,
     blocked: usize,
+    changed_outside: usize,
     losses: usize,
     requests: &'a Requests,
     reads: &'a Requests,
@@ -145,6 +151,7 @@ impl<'a> Summary<'a> {
             counts: Counts::new(&plan.summary),
             withheld: plan.withheld.len(),
             blocked: plan.blocked.len(),
+            changed_outside: plan.changed_outside.len(),
             losses: plan.losses.len(),
             requests: &planned.cost.requests,
             reads: &planned.cost.reads,
@@ -178,11 +185,46 @@ impl<'a> WithheldRow<'a> {
     }
 }
 
-struct Operations<'a>(&'a Planned);
+/// One value that somebody changed at the target since the last run.
+struct OutsideRow<'a>(view::OutsideRow<'a>);
+
+impl Serialize for OutsideRow<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let view::OutsideRow {
+            group,
+            member,
+            field,
+            changed,
+        } = &self.0;
+        let what = match (member, field) {
+            (Some(_), None) => What::Membership,
+            (Some(_), Some(_)) => What::Member,
+            (None, _) => What::Group,
+        };
+        let mut row = serializer.serialize_struct("changed", 8)?;
+        row.serialize_field("what", what.as_str())?;
+        if let Some(group) = group {
+            row.serialize_field("group", group)?;
+        }
+        if let Some(member) = member {
+            row.serialize_field("member", member)?;
+        }
+        if let Some(field) = field {
+            row.serialize_field("field", field)?;
+            row.serialize_field("base", &changed.base)?;
+            row.serialize_field("now", &changed.now)?;
+            row.serialize_field("wanted", &changed.wanted)?;
+        }
+        row.serialize_field("fate", changed.fate.as_str())?;
+        row.end()
+    }
+}
+
+struct Operations<'a>(&'a Planned, &'a Marks<'a>);
 
 impl Serialize for Operations<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let planned = self.0;
+        let Operations(planned, marks) = *self;
         serializer.collect_seq(
             planned
                 .plan
@@ -193,6 +235,7 @@ impl Serialize for Operations<'_> {
                     seq: at + 1,
                     edit,
                     planned,
+                    marks,
                 }),
         )
     }
@@ -202,12 +245,42 @@ struct Operation<'a> {
     seq: usize,
     edit: &'a Edit,
     planned: &'a Planned,
+    marks: &'a Marks<'a>,
+}
+
+impl Operation<'_> {
+    /// Says which of the values or the people of an operation undo somebody's doing at the target.
+    fn mark<R: SerializeStruct>(&self, row: &mut R) -> Result<(), R::Error> {
+        let (planned, marks) = (self.planned, self.marks);
+        let marked: Vec<&str> = match self.edit {
+            Edit::UpdateGroup { fields, .. }
+            | Edit::RenameGroup { fields, .. }
+            | Edit::UpdateMember { fields, .. } => {
+                let fields = fields.keys().map(AsRef::as_ref);
+                fields
+                    .filter(|field| marks.has_field(self.edit, field))
+                    .collect()
+            }
+            Edit::ChangeAddress { member, .. } if marks.has_address(*member) => vec!["address"],
+            Edit::AddMemberships { pair, members } | Edit::BringBack { pair, members } => {
+                let back = members.iter();
+                back.filter(|person| marks.has_membership(*pair, **person))
+                    .map(|person| planned.member(*person))
+                    .collect()
+            }
+            _ => return Ok(()),
+        };
+        if marked.is_empty() {
+            return Ok(());
+        }
+        row.serialize_field("changed_outside", &marked)
+    }
 }
 
 impl Serialize for Operation<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let planned = self.planned;
-        let mut row = serializer.serialize_struct("operation", 9)?;
+        let mut row = serializer.serialize_struct("operation", 10)?;
         row.serialize_field("seq", &self.seq)?;
         row.serialize_field("op", self.edit.op())?;
         if let Some(pair) = self.edit.pair().map(|pair| planned.plan.pair(pair)) {
@@ -221,10 +294,10 @@ impl Serialize for Operation<'_> {
         }
         match self.edit {
             Edit::CreateCustomField { label } => row.serialize_field("label", label)?,
-            Edit::CreateGroup { fields, .. } | Edit::AdoptGroup { fields, .. } => {
-                row.serialize_field("fields", fields)?;
+            Edit::CreateGroup { fields, .. } => row.serialize_field("fields", fields)?,
+            Edit::AdoptGroup { fields, before, .. } | Edit::UpdateGroup { fields, before, .. } => {
+                changed(&mut row, fields, before)?;
             }
-            Edit::UpdateGroup { fields, before, .. } => changed(&mut row, fields, before)?,
             Edit::RenameGroup {
                 from,
                 to,
@@ -293,6 +366,7 @@ impl Serialize for Operation<'_> {
                 row.serialize_field("members", &Members(planned, members))?;
             }
         }
+        self.mark(&mut row)?;
         row.end()
     }
 }

@@ -8,12 +8,13 @@ use super::sections::{self, and_more, heading, limit};
 use super::undo;
 use super::view::{
     FieldChange, GroupChange, GroupVerb, MembershipChange, OptOuts, PlanView, ProfileChange,
-    created,
+    changed_outside, created,
 };
 use super::words::{
     address, count, duration, explain, grouped, harmless, listed, padded, summary, value,
 };
-use crate::plan::{Blocked, PersonIx, Reason, Withheld};
+use crate::model::Value;
+use crate::plan::{Blocked, ChangedOutside, PersonIx, Plan, Reason, Withheld};
 use crate::run::{Cost, Planned};
 use unicode_width::UnicodeWidthStr;
 
@@ -60,6 +61,7 @@ pub fn write_plan_text(out: &mut dyn Write, planned: &Planned, verbose: bool) ->
     text.holders(out)?;
     text.created(out)?;
     text.profiles(out)?;
+    text.changed_outside(out)?;
     text.withheld(out)?;
     if let Some(undoing) = &planned.undoing {
         undo::not_undone(out, undoing, verbose)?;
@@ -103,6 +105,7 @@ pub(super) fn last_line(planned: &Planned) -> String {
         if open > 0 {
             line = format!("{line} {} a person.", waiting(open));
         }
+        line.push_str(&outside(plan));
         return line;
     }
     let mut items = summary(&plan.summary, false);
@@ -118,7 +121,19 @@ pub(super) fn last_line(planned: &Planned) -> String {
     } else {
         format!(" {STOP}Refused by a guard.{STOP:#}")
     };
-    format!("{HEADING}Plan:{HEADING:#} {}.{refused}", items.join(", "))
+    format!(
+        "{HEADING}Plan:{HEADING:#} {}.{}{refused}",
+        items.join(", "),
+        outside(plan)
+    )
+}
+
+/// Says how much somebody changed at the target since the last run; nothing where nobody did.
+fn outside(plan: &Plan) -> String {
+    match plan.changed_outside.len() {
+        0 => String::new(),
+        number => format!(" {} changed outside.", grouped(number as u64)),
+    }
 }
 
 fn waiting(blocked: usize) -> String {
@@ -253,6 +268,7 @@ impl Text<'_> {
             name,
             added,
             removed,
+            put_back,
         } in &self.view.memberships
         {
             let mut counts = Vec::new();
@@ -272,6 +288,8 @@ impl Text<'_> {
             self.people(out, &added_sign, added, |person| {
                 if self.view.created.contains(&person) {
                     " *"
+                } else if put_back.contains(&person) {
+                    "  (was taken out there)"
                 } else {
                     ""
                 }
@@ -369,6 +387,7 @@ impl Text<'_> {
         for ProfileChange {
             member,
             address: moved,
+            moved_outside,
             fields,
         } in &all[..shown]
         {
@@ -376,9 +395,10 @@ impl Text<'_> {
                 Some((from, to)) => {
                     writeln!(
                         out,
-                        "  {CHANGED}~{CHANGED:#} {} → {}  {CHANGED}address{CHANGED:#}",
+                        "  {CHANGED}~{CHANGED:#} {} → {}  {CHANGED}address{CHANGED:#}{}",
                         address(from),
-                        address(to)
+                        address(to),
+                        mark(*moved_outside)
                     )?;
                 }
                 None => writeln!(
@@ -403,9 +423,58 @@ impl Text<'_> {
                     value(change.before, self.verbose)
                 )?;
             }
-            writeln!(out, "{}", value(change.after, self.verbose))?;
+            let after = value(change.after, self.verbose);
+            writeln!(out, "{after}{}", mark(change.outside))?;
         }
         Ok(())
+    }
+
+    /// Writes what somebody changed at the target since the last run.
+    fn changed_outside(&self, out: &mut dyn Write) -> io::Result<()> {
+        let total = self.planned.plan.changed_outside.len();
+        if total == 0 {
+            return Ok(());
+        }
+        let number = count(total as u64, "value", "values");
+        let at = harmless(&self.planned.plan.target);
+        let note = format!("{number}, at {at} since the last run");
+        heading(out, "Changed outside", &note)?;
+        let shown = limit(total, self.verbose);
+        for row in changed_outside(self.planned).take(shown) {
+            let member = row.member.map(address);
+            let group = row.group.map(|group| format!("\"{}\"", harmless(group)));
+            let fate = row.fate();
+            let Some(field) = row.field.map(harmless) else {
+                writeln!(
+                    out,
+                    "  {CHANGED}!{CHANGED:#} {} was taken out of {}: {fate}",
+                    member.unwrap_or_default(),
+                    group.unwrap_or_default()
+                )?;
+                continue;
+            };
+            let whose = match (member, group) {
+                (Some(member), _) => member.into_owned(),
+                (None, group) => format!("group {}", group.unwrap_or_default()),
+            };
+            writeln!(out, "  {CHANGED}!{CHANGED:#} {field} of {whose}: {fate}")?;
+            let ChangedOutside {
+                base, now, wanted, ..
+            } = row.changed;
+            let shown = |held: &Option<Value>| value(held.as_ref(), self.verbose);
+            write!(
+                out,
+                "      {ASIDE}{} after the last run{ASIDE:#}, now {}",
+                shown(base),
+                shown(now)
+            )?;
+            if base == wanted {
+                writeln!(out)?;
+            } else {
+                writeln!(out, ", wanted {}", shown(wanted))?;
+            }
+        }
+        and_more(out, "  ", total, shown)
     }
 
     fn withheld(&self, out: &mut dyn Write) -> io::Result<()> {
@@ -484,6 +553,11 @@ impl Text<'_> {
         }
         and_more(out, "      ", members.len(), shown)
     }
+}
+
+/// Marks a value that undoes what somebody did at the target.
+fn mark(outside: bool) -> &'static str {
+    if outside { "  (changed outside)" } else { "" }
 }
 
 fn widest<'a>(names: impl Iterator<Item = &'a str>) -> usize {

@@ -91,6 +91,7 @@ fn empty_plan() -> Plan {
         withheld: Vec::new(),
         blocked: Vec::new(),
         refusals: Vec::new(),
+        changed_outside: Vec::new(),
         losses: Vec::new(),
         warnings: Vec::new(),
         agreement: Agreement::default(),
@@ -187,6 +188,7 @@ fn full_plan() -> Planned {
         Edit::AdoptGroup {
             pair: friends,
             fields: Record::new(),
+            before: Record::new(),
         },
         Edit::ChangeAddress {
             member: bo,
@@ -384,6 +386,7 @@ fn a_plan_is_one_json_document_without_clock_and_run() {
       "opt_outs":{"carry":3},
       "withheld":3,
       "blocked":1,
+      "changed_outside":0,
       "losses":1,
       "requests":{"mail":6},
       "reads":{"crm":3,"mail":9},
@@ -394,7 +397,7 @@ fn a_plan_is_one_json_document_without_clock_and_run() {
       {"seq":3,"op":"set_opt_out","group":"Staff","id":"4712","source_id":"2","scope":"group","members":["cy@example.org"]},
       {"seq":4,"op":"rename_group","group":"Trustees","id":"4713","source_id":"3","from":"Board","to":"Trustees","via":"Trustees (renaming)","fields":{"groupName":"Trustees","notes":"new"},"before":{"groupName":"Board","notes":"old"}},
       {"seq":5,"op":"create_group","group":"Donors","source_id":"9985","fields":{"groupName":"Donors","protected":true}},
-      {"seq":6,"op":"adopt_group","group":"Friends <&>","id":"4715","source_id":"5","fields":{}},
+      {"seq":6,"op":"adopt_group","group":"Friends <&>","id":"4715","source_id":"5","fields":{},"before":{}},
       {"seq":7,"op":"change_address","member":"bo@example.org","from":"bo@old.example.org","to":"bo@example.org"},
       {"seq":8,"op":"update_member","member":"bo@example.org","fields":{"firstName":"Bo","phone":""},"before":{"phone":"555 0100"}},
       {"seq":9,"op":"create_members","members":["eve@example.org"],"to_opt_out":true,"rows":[{"member":"eve@example.org","fields":{}}]},
@@ -411,6 +414,7 @@ fn a_plan_is_one_json_document_without_clock_and_run() {
       {"item":"579a0303","what":"member","member":"","id":"17","reason":"bad_address","detail":"the contact has no address that mail could be sent to","remedy":"correct the person's e-mail address at the source, or leave such people out with `members.where`"}],
      "refusals":[
       {"guard":"max_membership_removals","value":120,"of":900,"limit":"10%","key":"jobs.crm-to-mail.guards.max_membership_removals","approval":"0123456789ab","explanation":"120 removals of 900 active memberships exceed the limit of 10%"}],
+     "changed_outside":[],
      "losses":[
       {"field":"sender_email","count":12,"example":"ops@example.org","object":"group","reason":"emfluence groups have no such field","examples":["ops@example.org"]}],
      "warnings":[
@@ -423,7 +427,7 @@ fn a_plan_is_one_json_document_without_clock_and_run() {
       "config":"",
       "last_run":"",
       "operations":[]},
-     "seal":"6660ae5099e7156c45de815b383c81aa"}
+     "seal":"661e0887c07a87ec2678239030c68a1a"}
     "#);
 }
 

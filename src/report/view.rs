@@ -2,8 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use crate::model::policy::OnDrift;
 use crate::model::{Record, Value};
-use crate::plan::{Blocked, BlockedReason, Edit, PersonIx, Plan, Reason, Withheld};
+use crate::plan::{
+    Blocked, BlockedReason, ChangedOutside, Edit, Outside, PairIx, PersonIx, Plan, Reason, Withheld,
+};
 use crate::run::Planned;
 
 /// What happens to a group.
@@ -47,6 +50,8 @@ pub(super) struct FieldChange<'a> {
     pub(super) after: Option<&'a Value>,
     /// Whether the value before is part of the plan.
     pub(super) compares: bool,
+    /// Whether the value before is somebody's doing at the target since the last run.
+    pub(super) outside: bool,
 }
 
 /// One group that changes.
@@ -64,6 +69,8 @@ pub(super) struct MembershipChange<'a> {
     pub(super) name: &'a str,
     pub(super) added: Vec<PersonIx>,
     pub(super) removed: Vec<PersonIx>,
+    /// Those who are added because somebody took them out at the target.
+    pub(super) put_back: HashSet<PersonIx>,
 }
 
 /// People who are created with values in the same fields.
@@ -78,7 +85,58 @@ pub(super) struct ProfileChange<'a> {
     pub(super) member: PersonIx,
     /// The address before and after, where that is what changes.
     pub(super) address: Option<(&'a str, &'a str)>,
+    /// Whether the address before is somebody's doing at the target since the last run.
+    pub(super) moved_outside: bool,
     pub(super) fields: Vec<FieldChange<'a>>,
+}
+
+/// One value that somebody changed at the target since the last run, in words.
+pub(super) struct OutsideRow<'a> {
+    /// The group, for a field of one and for a membership.
+    pub(super) group: Option<&'a str>,
+    /// The person, for a field of one and for a membership.
+    pub(super) member: Option<&'a str>,
+    /// The field, under the target's name; nothing for a membership.
+    pub(super) field: Option<&'a str>,
+    /// What was there at the end of the last run, is there now, and is wanted.
+    pub(super) changed: &'a ChangedOutside,
+}
+
+impl OutsideRow<'_> {
+    /// Says what becomes of it.
+    pub(super) fn fate(&self) -> &'static str {
+        match (self.field, self.changed.fate) {
+            (None, OnDrift::Overwrite) => "is added again",
+            (None, OnDrift::Keep) => "stays out",
+            (None, OnDrift::Stop) => "stops the run",
+            (Some(_), OnDrift::Overwrite) => "is overwritten",
+            (Some(_), OnDrift::Keep) => "is kept",
+            (Some(_), OnDrift::Stop) => "stops the run",
+        }
+    }
+}
+
+/// Returns what somebody changed at the target since the last run, row by row.
+pub(super) fn changed_outside(planned: &Planned) -> impl Iterator<Item = OutsideRow<'_>> {
+    planned.plan.changed_outside.iter().map(|changed| {
+        let group = |pair: PairIx| Some(planned.plan.pair(pair).name.as_str());
+        let (group, member, field) = match &changed.what {
+            Outside::Group(pair, field) => (group(*pair), None, Some(field.as_str())),
+            Outside::Member(person, field) => {
+                (None, Some(planned.member(*person)), Some(field.as_str()))
+            }
+            Outside::Address(person) => (None, Some(planned.member(*person)), Some("address")),
+            Outside::Membership(pair, person) => {
+                (group(*pair), Some(planned.member(*person)), None)
+            }
+        };
+        OutsideRow {
+            group,
+            member,
+            field,
+            changed,
+        }
+    })
 }
 
 /// Opt-outs of one group, or of the whole account.
@@ -119,6 +177,7 @@ impl<'a> PlanView<'a> {
             withheld: BTreeMap::new(),
             blocked: by_reason(&plan.blocked),
         };
+        let marks = Marks::of(plan);
         let mut opt_outs: BTreeMap<Option<u32>, BTreeSet<PersonIx>> = BTreeMap::new();
         let mut memberships: BTreeMap<u32, MembershipChange<'a>> = BTreeMap::new();
         let mut profiles: BTreeMap<PersonIx, ProfileChange<'a>> = BTreeMap::new();
@@ -142,6 +201,9 @@ impl<'a> PlanView<'a> {
                     let change = memberships.entry(pair.0).or_default();
                     change.name = &plan.pair(*pair).name;
                     change.added.extend(members);
+                    let members = members.iter().copied();
+                    let put_back = members.filter(|person| marks.has_membership(*pair, *person));
+                    change.put_back.extend(put_back);
                 }
                 Edit::RemoveMemberships { pair, members } => {
                     let change = memberships.entry(pair.0).or_default();
@@ -156,17 +218,18 @@ impl<'a> PlanView<'a> {
                     profiles
                         .entry(*member)
                         .or_insert_with(|| ProfileChange::of(*member))
-                        .fields = compared(fields, before);
+                        .fields = compared(edit, fields, before, &marks);
                 }
                 Edit::ChangeAddress {
                     member, from, to, ..
                 } => {
-                    profiles
+                    let change = profiles
                         .entry(*member)
-                        .or_insert_with(|| ProfileChange::of(*member))
-                        .address = Some((from, to));
+                        .or_insert_with(|| ProfileChange::of(*member));
+                    change.address = Some((from, to));
+                    change.moved_outside = marks.has_address(*member);
                 }
-                _ => view.groups.extend(group_change(plan, edit)),
+                _ => view.groups.extend(group_change(plan, edit, &marks)),
             }
         }
         view.opt_outs = opt_outs
@@ -192,6 +255,53 @@ impl<'a> PlanView<'a> {
                 .push(*withheld);
         }
         view
+    }
+}
+
+/// What of a plan undoes somebody's doing at the target.
+#[derive(Default)]
+pub(super) struct Marks<'a> {
+    groups: HashSet<(PairIx, &'a str)>,
+    members: HashSet<(PersonIx, &'a str)>,
+    addresses: HashSet<PersonIx>,
+    memberships: HashSet<(PairIx, PersonIx)>,
+}
+
+impl<'a> Marks<'a> {
+    pub(super) fn of(plan: &'a Plan) -> Marks<'a> {
+        let mut marks = Marks::default();
+        let undone = plan.changed_outside.iter();
+        for changed in undone.filter(|changed| changed.fate != OnDrift::Keep) {
+            match &changed.what {
+                Outside::Group(pair, field) => drop(marks.groups.insert((*pair, field))),
+                Outside::Member(person, field) => drop(marks.members.insert((*person, field))),
+                Outside::Address(person) => drop(marks.addresses.insert(*person)),
+                Outside::Membership(pair, person) => {
+                    marks.memberships.insert((*pair, *person));
+                }
+            }
+        }
+        marks
+    }
+
+    /// Tells whether an edit undoes what somebody did to a field.
+    pub(super) fn has_field(&self, edit: &Edit, field: &str) -> bool {
+        match edit {
+            Edit::UpdateMember { member, .. } => self.members.contains(&(*member, field)),
+            _ => edit
+                .pair()
+                .is_some_and(|pair| self.groups.contains(&(pair, field))),
+        }
+    }
+
+    /// Tells whether somebody gave a person another address.
+    pub(super) fn has_address(&self, person: PersonIx) -> bool {
+        self.addresses.contains(&person)
+    }
+
+    /// Tells whether somebody took a person out of a group.
+    pub(super) fn has_membership(&self, pair: PairIx, person: PersonIx) -> bool {
+        self.memberships.contains(&(pair, person))
     }
 }
 
@@ -230,6 +340,7 @@ impl ProfileChange<'_> {
         ProfileChange {
             member,
             address: None,
+            moved_outside: false,
             fields: Vec::new(),
         }
     }
@@ -246,7 +357,7 @@ pub(super) fn by_reason<'a>(
     sorted
 }
 
-fn group_change<'a>(plan: &'a Plan, edit: &'a Edit) -> Option<GroupChange<'a>> {
+fn group_change<'a>(plan: &'a Plan, edit: &'a Edit, marks: &Marks<'_>) -> Option<GroupChange<'a>> {
     let pair = plan.pair(edit.pair()?);
     let name = pair.name.as_str();
     let lifted = |lift: bool| {
@@ -259,25 +370,28 @@ fn group_change<'a>(plan: &'a Plan, edit: &'a Edit) -> Option<GroupChange<'a>> {
             note: None,
             fields: set(fields),
         },
-        Edit::AdoptGroup { fields, .. } => {
+        Edit::AdoptGroup { fields, before, .. } => {
             let id = pair.target.as_deref().unwrap_or_default();
-            let note = if fields.is_empty() {
-                format!("group {id} at the target is linked and left as it is")
-            } else {
-                format!("group {id} at the target is linked, and what it lacks is filled in")
+            let then = match (fields.len(), before.len()) {
+                (0, _) => " and left as it is",
+                (_, 0) => ", and what it lacks is filled in",
+                (all, held) if all == held => ", and what the config maps by name is overwritten",
+                _ => {
+                    ", what it lacks is filled in, and what the config maps by name is overwritten"
+                }
             };
             GroupChange {
                 verb: GroupVerb::Adopt,
                 name,
-                note: Some(note),
-                fields: set(fields),
+                note: Some(format!("group {id} at the target is linked{then}")),
+                fields: compared(edit, fields, before, marks),
             }
         }
         Edit::UpdateGroup { fields, before, .. } => GroupChange {
             verb: GroupVerb::Change,
             name,
             note: None,
-            fields: compared(fields, before),
+            fields: compared(edit, fields, before, marks),
         },
         Edit::RenameGroup {
             from,
@@ -291,16 +405,34 @@ fn group_change<'a>(plan: &'a Plan, edit: &'a Edit) -> Option<GroupChange<'a>> {
                 .as_ref()
                 .map(|via| format!(", by way of \"{via}\""))
                 .unwrap_or_default();
-            let others = fields
+            let mut fields = compared(edit, fields, before, marks);
+            let is_name = |change: &FieldChange<'_>| {
+                let is = |value: Option<&Value>, name: &str| {
+                    value.and_then(Value::as_text) == Some(name)
+                };
+                is(change.before, from) && is(change.after, to)
+            };
+            // The line says it, unless another field changes in the same way and nobody could tell
+            // which of them it means.
+            let mut names = fields
                 .iter()
-                .filter(|(_, value)| value.as_text() != Some(to));
+                .enumerate()
+                .filter(|(_, change)| is_name(change));
+            let name_at = match (names.next(), names.next()) {
+                (Some((at, _)), None) => Some(at),
+                _ => None,
+            };
+            let mut outside = "";
+            if let Some(at) = name_at
+                && fields.remove(at).outside
+            {
+                outside = ", as it was before somebody renamed it at the target";
+            }
             GroupChange {
                 verb: GroupVerb::Change,
                 name: from,
-                note: Some(format!("is renamed to \"{to}\"{detour}")),
-                fields: others
-                    .map(|(field, after)| change(field, after, before))
-                    .collect(),
+                note: Some(format!("is renamed to \"{to}\"{detour}{outside}")),
+                fields,
             }
         }
         Edit::ArchiveGroup {
@@ -331,22 +463,25 @@ fn set(fields: &Record) -> Vec<FieldChange<'_>> {
             before: None,
             after: Some(after),
             compares: false,
+            outside: false,
         })
         .collect()
 }
 
-fn compared<'a>(fields: &'a Record, before: &'a Record) -> Vec<FieldChange<'a>> {
+fn compared<'a>(
+    edit: &Edit,
+    fields: &'a Record,
+    before: &'a Record,
+    marks: &Marks<'_>,
+) -> Vec<FieldChange<'a>> {
     fields
         .iter()
-        .map(|(field, after)| change(field, after, before))
+        .map(|(field, after)| FieldChange {
+            field,
+            before: before.get(field),
+            after: Some(after),
+            compares: true,
+            outside: marks.has_field(edit, field),
+        })
         .collect()
-}
-
-fn change<'a>(field: &'a str, after: &'a Value, before: &'a Record) -> FieldChange<'a> {
-    FieldChange {
-        field,
-        before: before.get(field),
-        after: Some(after),
-        compares: true,
-    }
 }

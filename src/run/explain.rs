@@ -668,11 +668,12 @@ impl Prepared {
             };
             next.operations.push((edit.op(), about));
             match edit {
-                Edit::UpdateGroup { fields, before, .. }
+                Edit::AdoptGroup { fields, before, .. }
+                | Edit::UpdateGroup { fields, before, .. }
                 | Edit::RenameGroup { fields, before, .. } => {
                     next.changes.extend(changes(fields, before));
                 }
-                Edit::CreateGroup { fields, .. } | Edit::AdoptGroup { fields, .. } => {
+                Edit::CreateGroup { fields, .. } => {
                     next.changes.extend(changes(fields, &Record::new()));
                 }
                 _ => {}

@@ -10,9 +10,10 @@ use crate::model::{
 };
 use crate::plan::bars::{bar_of_account, bar_of_pair};
 use crate::plan::base::{GroupLink, Origin};
-use crate::plan::fields::{FieldEdit, FieldRules, compare};
+use crate::plan::fields::{Drifted, FieldEdit, FieldRules, compare, same};
 use crate::plan::{
-    BlockedReason, DesiredGroup, Edit, GroupPair, PersonIx, Reason, Withheld, item_key,
+    BlockedReason, ChangedOutside, DesiredGroup, Edit, GroupPair, Outside, PersonIx, Reason,
+    Withheld, item_key,
 };
 
 impl Planner<'_> {
@@ -140,7 +141,7 @@ impl Planner<'_> {
         };
         edit.set.retain(|field, _| !fixed(field));
         edit.kept
-            .retain(|field| !fixed(field) && Some(field.as_str()) != self.status_field());
+            .retain(|kept| !fixed(&kept.field) && Some(kept.field.as_str()) != self.status_field());
         let op = if edit.set.contains_key(self.name_field) {
             "rename_group"
         } else if link.is_none() {
@@ -163,16 +164,14 @@ impl Planner<'_> {
             let fields = std::mem::take(&mut edit.set).into_keys();
             refused.extend(fields.map(String::from));
         }
-        for field in edit
-            .overwritten
-            .iter()
-            .filter(|field| edit.set.contains_key(field.as_str()))
-        {
+        edit.overwritten
+            .retain(|drifted| edit.set.contains_key(drifted.field.as_str()));
+        for drifted in &edit.overwritten {
             self.out
                 .overwritten
-                .insert(item_key("update_group", &target.id, field));
+                .insert(item_key("update_group", &target.id, &drifted.field));
         }
-        for field in &edit.kept {
+        for Drifted { field, .. } in &edit.kept {
             self.out.warnings.push(format!(
                 "\"{}\": somebody changed {field} at the target; it is kept.",
                 target.name
@@ -197,7 +196,11 @@ impl Planner<'_> {
             let was = target.wire.get(field).cloned();
             edit.before.extend(was.map(|status| (field.into(), status)));
             edit.set.insert(field.into(), Value::from("Active"));
+            edit.overwritten
+                .extend(archived_outside(target, link, field));
         }
+        edit.before
+            .retain(|field, _| edit.set.contains_key(field.as_str()));
         let new_name = edit.set.get(self.name_field).map(Value::to_string);
         // Archiving comes last: whoever refuses the group meanwhile is opted out there first.
         let archives = !is_archived && asked == Some(GroupStatus::Archived);
@@ -213,6 +216,18 @@ impl Planner<'_> {
         if !refused.is_empty() {
             self.out.resting.insert(pair, refused);
         }
+        let drifted = std::mem::take(&mut edit.overwritten).into_iter();
+        let drifted = drifted.chain(std::mem::take(&mut edit.kept));
+        let fate = inputs.policy.guards.on_drift;
+        self.out
+            .changed_outside
+            .extend(drifted.map(|drifted| ChangedOutside {
+                what: Outside::Group(pair, drifted.field),
+                base: drifted.base,
+                now: drifted.now,
+                wanted: drifted.wanted,
+                fate,
+            }));
         if !archives {
             // As it is.
         } else if inputs.base.groups_of_others.contains(&target.id) {
@@ -249,6 +264,7 @@ impl Planner<'_> {
             None if link.is_none() => self.out.edits.push(Edit::AdoptGroup {
                 pair,
                 fields: edit.set,
+                before: edit.before,
             }),
             None if !edit.set.is_empty() => self.out.edits.push(Edit::UpdateGroup {
                 pair,
@@ -379,4 +395,16 @@ impl Planner<'_> {
             fields.insert(spec.wire.into(), Value::Boolean(true));
         }
     }
+}
+
+/// Tells whether it was active when the last run ended that a group is archived now.
+fn archived_outside(target: &Group, link: Option<&GroupLink>, field: &str) -> Option<Drifted> {
+    let now = target.wire.get(field).cloned();
+    let base = link?.fields.get(field)?.target.clone();
+    (!same(base.as_ref(), now.as_ref())).then(|| Drifted {
+        field: field.to_owned(),
+        base,
+        now,
+        wanted: Some(Value::from("Active")),
+    })
 }

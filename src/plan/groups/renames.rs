@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Planner, fold};
-use crate::plan::{BlockedReason, Edit};
+use crate::plan::{BlockedReason, Edit, Outside};
 
 impl Planner<'_> {
     /// Orders renames so that each name is free when it is taken; one group of a ring steps aside
@@ -104,6 +104,10 @@ impl Planner<'_> {
         from.clone_into(&mut self.out.pairs[pair.0 as usize].name);
         fields.remove(self.name_field);
         before.remove(self.name_field);
+        let name = Outside::Group(pair, self.name_field.to_owned());
+        self.out
+            .changed_outside
+            .retain(|changed| changed.what != name);
         if !fields.is_empty() {
             self.out.edits.push(Edit::UpdateGroup {
                 pair,

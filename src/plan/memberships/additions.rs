@@ -84,7 +84,12 @@ impl Decider<'_, '_> {
                 // It is shown once, and not for each of the groups.
             } else if let Some(verdict) = self.obstacle(person) {
                 match verdict {
-                    Obstacle::Withheld(reason) => self.withhold(person, reason),
+                    Obstacle::Withheld(reason) => {
+                        if reason == Reason::RemovedAtTarget {
+                            self.out.kept_out.push(person);
+                        }
+                        self.withhold(person, reason);
+                    }
                     Obstacle::Blocked(reason, detail) => self.block(person, reason, detail),
                     Obstacle::Rests(resting) => self.rest(person, &resting),
                     Obstacle::SaidElsewhere => {}

@@ -179,7 +179,7 @@ impl Runner {
             _ => None,
         });
         let to_opt_out = to_opt_out.flatten().copied().collect();
-        let planned_changes = PlannedChanges::of(&prepared.planned.plan, &prepared.sides.target);
+        let planned_changes = PlannedChanges::of(&prepared.planned.plan);
         let mut applying = Applying {
             to_opt_out,
             runner: self,

@@ -7,7 +7,7 @@ use compact_str::CompactString;
 
 use super::Applying;
 use super::tally::Undone;
-use crate::model::{Record, Snapshot, Value};
+use crate::model::{Record, Value};
 use crate::plan::{Edit, PairIx, PersonIx, Plan};
 use crate::run::error::RunError;
 use crate::run::settle::Item;
@@ -21,19 +21,18 @@ pub(super) struct PlannedChanges {
 }
 
 impl PlannedChanges {
-    pub(super) fn of(plan: &Plan, target: &Snapshot) -> PlannedChanges {
+    pub(super) fn of(plan: &Plan) -> PlannedChanges {
         let mut changes = PlannedChanges::default();
         let nothing = Record::new();
         for edit in &plan.operations {
             let (pair, before, set) = match edit {
                 Edit::CreateGroup { pair, fields } => (*pair, &nothing, fields),
-                Edit::AdoptGroup { pair, fields } => {
-                    let id = plan.pair(*pair).target.as_deref();
-                    let found = id.and_then(|id| target.group(id));
-                    let before = found.map_or(&nothing, |group| &group.wire);
-                    (*pair, before, fields)
+                Edit::AdoptGroup {
+                    pair,
+                    fields,
+                    before,
                 }
-                Edit::UpdateGroup {
+                | Edit::UpdateGroup {
                     pair,
                     fields,
                     before,

@@ -13,6 +13,7 @@ mod hostile;
 mod kill;
 mod migrate;
 mod output;
+mod plan;
 mod readme;
 mod signals;
 mod state;

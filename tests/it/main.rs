@@ -11,6 +11,7 @@ mod commands;
 mod conformance;
 mod consent;
 mod crash;
+mod drift;
 mod early;
 mod faults;
 mod growth;

@@ -19,13 +19,14 @@ pub enum ExitCode {
     Pending,
 }
 
-/// From the worst to the best; [`ExitCode::Pending`] belongs to no run.
-const WORST_FIRST: [ExitCode; 6] = [
+/// From the worst to the best.
+const WORST_FIRST: [ExitCode; 7] = [
     ExitCode::Usage,
     ExitCode::Failed,
     ExitCode::Refused,
     ExitCode::Busy,
     ExitCode::NeedsPerson,
+    ExitCode::Pending,
     ExitCode::Done,
 ];
 
@@ -43,11 +44,12 @@ impl ExitCode {
         }
     }
 
-    /// Returns the code of a number that a run gave; an unknown one is a failure.
+    /// Returns the code of a number that a run gave; an unknown one is a failure, and so is
+    /// [`ExitCode::Pending`], which belongs to no run.
     pub fn of(number: u8) -> ExitCode {
         WORST_FIRST
             .into_iter()
-            .find(|code| code.number() == number)
+            .find(|code| code.number() == number && *code != ExitCode::Pending)
             .unwrap_or(ExitCode::Failed)
     }
 
@@ -93,11 +95,26 @@ mod tests {
     }
 
     #[test]
+    fn a_pending_plan_is_worse_than_none_and_better_than_whatever_went_wrong() {
+        let worst = |other| ExitCode::worst([ExitCode::Pending, other]);
+        assert_eq!(worst(ExitCode::Done), ExitCode::Pending);
+        for other in [
+            ExitCode::Usage,
+            ExitCode::Failed,
+            ExitCode::Refused,
+            ExitCode::Busy,
+        ] {
+            assert_eq!(worst(other), other);
+        }
+    }
+
+    #[test]
     fn every_number_of_a_run_is_known() {
         for number in 0..=5 {
             assert_eq!(ExitCode::of(number).number(), number);
         }
         assert_eq!(ExitCode::of(99), ExitCode::Failed);
+        assert_eq!(ExitCode::of(10), ExitCode::Failed);
         assert_eq!(ExitCode::Pending.number(), 10);
     }
 }

@@ -272,13 +272,13 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
     withheld.sort();
     warnings = counted(warnings);
 
-    let waiting_opt_outs = summarise(&operations).opt_outs + stand_ins;
+    let waiting_opt_outs = Summary::of(&operations).opt_outs + stand_ins;
     let mut plan = Plan {
         job: inputs.policy.job.clone(),
         source: inputs.policy.source.clone(),
         target: inputs.policy.target.clone(),
         pairs: groups.pairs,
-        summary: summarise(&operations),
+        summary: Summary::of(&operations),
         operations,
         withheld,
         blocked,
@@ -516,26 +516,30 @@ fn counted(warnings: Vec<String>) -> Vec<String> {
         .collect()
 }
 
-/// Counts what operations do.
-pub(super) fn summarise(operations: &[Edit]) -> Summary {
-    let mut summary = Summary::default();
-    for edit in operations {
-        let members = edit.members().len() as u64;
-        match edit {
-            Edit::CreateCustomField { .. } => {}
-            Edit::CreateGroup { .. } => summary.groups_created += 1,
-            Edit::AdoptGroup { .. } => summary.groups_adopted += 1,
-            Edit::UpdateGroup { .. } | Edit::RenameGroup { .. } => summary.groups_updated += 1,
-            Edit::ArchiveGroup { .. } => summary.groups_archived += 1,
-            Edit::DeleteGroup { .. } => summary.groups_deleted += 1,
-            Edit::SetOptOut { .. } => summary.opt_outs += members,
-            Edit::CreateMembers { .. } => summary.members_created += members,
-            Edit::UpdateMember { .. } | Edit::ChangeAddress { .. } => summary.members_updated += 1,
-            Edit::AddMemberships { .. } | Edit::BringBack { .. } => {
-                summary.memberships_added += members;
+impl Summary {
+    /// Counts what operations do.
+    pub fn of(operations: &[Edit]) -> Summary {
+        let mut summary = Summary::default();
+        for edit in operations {
+            let members = edit.members().len() as u64;
+            match edit {
+                Edit::CreateCustomField { .. } => {}
+                Edit::CreateGroup { .. } => summary.groups_created += 1,
+                Edit::AdoptGroup { .. } => summary.groups_adopted += 1,
+                Edit::UpdateGroup { .. } | Edit::RenameGroup { .. } => summary.groups_updated += 1,
+                Edit::ArchiveGroup { .. } => summary.groups_archived += 1,
+                Edit::DeleteGroup { .. } => summary.groups_deleted += 1,
+                Edit::SetOptOut { .. } => summary.opt_outs += members,
+                Edit::CreateMembers { .. } => summary.members_created += members,
+                Edit::UpdateMember { .. } | Edit::ChangeAddress { .. } => {
+                    summary.members_updated += 1
+                }
+                Edit::AddMemberships { .. } | Edit::BringBack { .. } => {
+                    summary.memberships_added += members;
+                }
+                Edit::RemoveMemberships { .. } => summary.memberships_removed += members,
             }
-            Edit::RemoveMemberships { .. } => summary.memberships_removed += members,
         }
+        summary
     }
-    summary
 }

@@ -12,11 +12,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use compact_str::CompactString;
 
-use super::build::summarise;
 use super::fields::FieldEdit;
 use super::fingerprint::Basis;
 use super::guard::{Judged, judge};
-use super::{Edit, GroupPair, Inputs, PairIx, PersonIx, Plan};
+use super::{Edit, GroupPair, Inputs, PairIx, PersonIx, Plan, Summary};
 use crate::model::{Group, Listing, Record, Value};
 use members::Refusing;
 
@@ -212,7 +211,7 @@ pub fn undo(inputs: &Inputs<'_>, forward: Plan, ask: &UndoInputs<'_>) -> (Plan, 
         ..
     } = inverse;
     let mut plan = Plan {
-        summary: summarise(&operations),
+        summary: Summary::of(&operations),
         operations,
         withheld: Vec::new(),
         blocked: Vec::new(),

@@ -11,12 +11,13 @@ use serde_json::json;
 use super::json::{
     BlockedRow, Counts, FORMAT_VERSION, LossRow, RefusalRow, Requests, write_document,
 };
+use super::run_json::{JobResult, write_run_json};
 use super::seal::{Seal, Sealing};
 use super::undo::NotUndoneRow;
 use super::view::{self, Marks, changed_outside};
 use crate::model::Record;
 use crate::plan::{Basis, Edit, PersonIx, What, Withheld};
-use crate::run::Planned;
+use crate::run::{Narrowed, Planned};
 
 /// Writes a plan as JSON, operation by operation.
 ///
@@ -34,6 +35,57 @@ pub fn write_plan_json(out: &mut dyn Write, planned: &Planned) -> io::Result<()>
     )
 }
 
+/// Writes the plans of several jobs as a list, one after the other, so that no two of them are held
+/// at once. Each is sealed for itself.
+#[derive(Debug, Default)]
+pub struct PlanList {
+    has_begun: bool,
+}
+
+impl PlanList {
+    /// Writes a plan.
+    ///
+    /// # Errors
+    /// What writing to `out` says.
+    pub fn plan(&mut self, out: &mut dyn Write, planned: &Planned) -> io::Result<()> {
+        self.next(out)?;
+        write_plan_json(out, planned)
+    }
+
+    /// Writes why a job could not be planned.
+    ///
+    /// # Errors
+    /// What writing to `out` says.
+    pub fn failure(&mut self, out: &mut dyn Write, failure: &JobResult) -> io::Result<()> {
+        self.next(out)?;
+        write_run_json(out, failure)
+    }
+
+    /// Ends the list.
+    ///
+    /// # Errors
+    /// What writing to `out` says.
+    pub fn end(mut self, out: &mut dyn Write) -> io::Result<()> {
+        if !self.has_begun {
+            self.begin(out)?;
+        }
+        writeln!(out, "]}}")
+    }
+
+    fn begin(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        self.has_begun = true;
+        write!(out, "{{\n \"version\":{FORMAT_VERSION},\n \"plans\":[")
+    }
+
+    fn next(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        if self.has_begun {
+            return writeln!(out, ",");
+        }
+        self.begin(out)?;
+        writeln!(out)
+    }
+}
+
 struct Document<'a> {
     planned: &'a Planned,
     seal: Seal<'a>,
@@ -43,10 +95,15 @@ impl Serialize for Document<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let planned = self.planned;
         let plan = &planned.plan;
-        let mut document = serializer.serialize_struct("plan", 17)?;
+        let mut document = serializer.serialize_struct("plan", 20)?;
         document.serialize_field("version", &FORMAT_VERSION)?;
         document.serialize_field("job", &plan.job)?;
         document.serialize_field("fingerprint", &plan.fingerprint)?;
+        if let Some(narrowed) = &planned.narrowed {
+            document.serialize_field("only", &narrowed.only)?;
+            document.serialize_field("unconcerned", &narrowed.unconcerned)?;
+            document.serialize_field("whole", &Whole::new(narrowed))?;
+        }
         document.serialize_field("summary", &Summary::new(planned))?;
         document.serialize_field("operations", &Operations(planned, &Marks::of(plan)))?;
         document.serialize_field(
@@ -87,7 +144,10 @@ impl Serialize for Document<'_> {
                 &Rows(|| undoing.left.iter().map(NotUndoneRow::new)),
             )?;
         }
-        document.serialize_field("basis", &BasisRow(&plan.basis))?;
+        // A part is for looking at, and what identifies the whole is of no use with it.
+        if planned.narrowed.is_none() {
+            document.serialize_field("basis", &BasisRow(&plan.basis))?;
+        }
         document.serialize_field("seal", &self.seal)?;
         document.end()
     }
@@ -139,9 +199,44 @@ struct Summary<'a> {
     blocked: usize,
     changed_outside: usize,
     losses: usize,
+    #[serde(flatten)]
+    cost: Option<Costs<'a>>,
+}
+
+/// What applying the whole plan costs.
+#[derive(serde::Serialize)]
+struct Costs<'a> {
     requests: &'a Requests,
     reads: &'a Requests,
     estimated_seconds: u64,
+}
+
+/// The numbers of the whole plan of which a part is shown.
+#[derive(serde::Serialize)]
+struct Whole {
+    #[serde(flatten)]
+    counts: Counts,
+    operations: usize,
+    withheld: usize,
+    blocked: usize,
+    changed_outside: usize,
+    losses: usize,
+    warnings: usize,
+}
+
+impl Whole {
+    fn new(narrowed: &Narrowed) -> Whole {
+        let of = narrowed.of;
+        Whole {
+            counts: Counts::new(&narrowed.whole),
+            operations: of.operations,
+            withheld: of.withheld,
+            blocked: of.blocked,
+            changed_outside: of.changed_outside,
+            losses: of.losses,
+            warnings: of.warnings,
+        }
+    }
 }
 
 impl<'a> Summary<'a> {
@@ -153,9 +248,11 @@ impl<'a> Summary<'a> {
             blocked: plan.blocked.len(),
             changed_outside: plan.changed_outside.len(),
             losses: plan.losses.len(),
-            requests: &planned.cost.requests,
-            reads: &planned.cost.reads,
-            estimated_seconds: planned.cost.estimated_seconds,
+            cost: planned.narrowed.is_none().then_some(Costs {
+                requests: &planned.cost.requests,
+                reads: &planned.cost.reads,
+                estimated_seconds: planned.cost.estimated_seconds,
+            }),
         }
     }
 }

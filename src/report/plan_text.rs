@@ -15,7 +15,7 @@ use super::words::{
 };
 use crate::model::Value;
 use crate::plan::{Blocked, ChangedOutside, PersonIx, Plan, Reason, Withheld};
-use crate::run::{Cost, Planned};
+use crate::run::{Cost, Narrowed, Parts, Planned};
 use unicode_width::UnicodeWidthStr;
 
 /// The widest column of names.
@@ -54,6 +54,9 @@ pub fn write_plan_text(out: &mut dyn Write, planned: &Planned, verbose: bool) ->
             "Nothing is remembered of this job yet: this is its first run, or its state was lost."
         )?;
     }
+    if let Some(narrowed) = &planned.narrowed {
+        part(out, plan, narrowed)?;
+    }
     text.opt_outs(out)?;
     text.new_fields(out)?;
     text.groups(out)?;
@@ -74,6 +77,14 @@ pub fn write_plan_text(out: &mut dyn Write, planned: &Planned, verbose: bool) ->
         Some(_) => "rosterd apply FILE".to_owned(),
     };
     sections::refusals(out, &again, &plan.refusals, plan.waiting_opt_outs)?;
+    if let Some(narrowed) = &planned.narrowed {
+        return writeln!(
+            out,
+            "\n{}\nThe whole plan: {}.",
+            last_line(planned),
+            whole(narrowed)
+        );
+    }
     if !plan.is_empty() {
         writeln!(out, "\n{}", cost_sentence(&planned.cost))?;
     }
@@ -95,9 +106,103 @@ pub fn write_plan_text(out: &mut dyn Write, planned: &Planned, verbose: bool) ->
     )
 }
 
+/// Says in one line how many jobs were planned of those that were to be, and how many were left out.
+///
+/// # Errors
+/// What writing to `out` says.
+pub fn write_plans_in_short(
+    out: &mut dyn Write,
+    jobs: usize,
+    planned: usize,
+    left_out: usize,
+) -> io::Result<()> {
+    let jobs = count(jobs as u64, "job", "jobs");
+    let left_out = match left_out {
+        0 => String::new(),
+        number => format!("; {} paused or disabled", grouped(number as u64)),
+    };
+    writeln!(
+        out,
+        "\n\n{HEADING}All jobs:{HEADING:#} planned {} of {jobs}{left_out}.",
+        grouped(planned as u64)
+    )
+}
+
+/// Says that a part of the plan is shown, and how much of it.
+fn part(out: &mut dyn Write, plan: &Plan, narrowed: &Narrowed) -> io::Result<()> {
+    let only: Vec<String> = narrowed.only.iter().map(|one| quoted(one)).collect();
+    let of = narrowed.of;
+    let shown = Parts::of(plan);
+    let mut parts = vec![format!(
+        "{} of {}",
+        grouped(shown.operations as u64),
+        count(of.operations as u64, "operation", "operations")
+    )];
+    let others = [
+        (
+            shown.withheld,
+            of.withheld,
+            "withheld item",
+            "withheld items",
+        ),
+        (shown.blocked, of.blocked, "blocked item", "blocked items"),
+        (
+            shown.changed_outside,
+            of.changed_outside,
+            "change outside",
+            "changes outside",
+        ),
+        (shown.losses, of.losses, "loss", "losses"),
+        (shown.warnings, of.warnings, "warning", "warnings"),
+    ];
+    let others = others.into_iter().filter(|(_, of, ..)| *of > 0);
+    parts.extend(others.map(|(shown, of, one, many)| {
+        format!(
+            "{} of {}",
+            grouped(shown as u64),
+            count(of as u64, one, many)
+        )
+    }));
+    writeln!(out, "Only {}: shows {}.", listed(&only), listed(&parts))?;
+    for one in &narrowed.unconcerned {
+        writeln!(out, "Nothing in this plan concerns {}.", quoted(one))?;
+    }
+    Ok(())
+}
+
+/// Names what was asked for: an address or an id as it is, and a group in quotation marks.
+fn quoted(asked: &str) -> String {
+    if asked.contains('@') || asked.starts_with('#') {
+        harmless(asked).into_owned()
+    } else {
+        format!("\"{}\"", harmless(asked))
+    }
+}
+
+/// Says what the whole of a plan comes to of which a part is shown.
+fn whole(narrowed: &Narrowed) -> String {
+    let items = summary(&narrowed.whole, false);
+    if items.is_empty() {
+        count(narrowed.of.operations as u64, "operation", "operations")
+    } else {
+        items.join(", ")
+    }
+}
+
 /// Says in one line what the plan comes to.
 pub(super) fn last_line(planned: &Planned) -> String {
     let plan = &planned.plan;
+    let title = match &planned.narrowed {
+        Some(_) if plan.is_empty() => {
+            let nothing = format!("{HEADING}No operation is shown.{HEADING:#}");
+            return format!("{nothing}{}", outside(plan));
+        }
+        Some(narrowed) => {
+            let of = count(narrowed.of.operations as u64, "operation", "operations");
+            format!("Shown, of {of}:")
+        }
+        None => "Plan:".to_owned(),
+    };
     if plan.is_empty() {
         let mut line = format!("{HEADING}Nothing to do.{HEADING:#}");
         let open = |blocked: &&Blocked| !planned.accepted.contains(&blocked.item());
@@ -122,7 +227,7 @@ pub(super) fn last_line(planned: &Planned) -> String {
         format!(" {STOP}Refused by a guard.{STOP:#}")
     };
     format!(
-        "{HEADING}Plan:{HEADING:#} {}.{}{refused}",
+        "{HEADING}{title}{HEADING:#} {}.{}{refused}",
         items.join(", "),
         outside(plan)
     )

@@ -15,7 +15,7 @@ use crate::plan::{
     Agreement, Basis, Blocked, BlockedReason, Edit, GroupPair, GuardRefusal, Loss, PairIx, People,
     PersonIx, Plan, Reason, Summary, What, Withheld,
 };
-use crate::run::{Approved, Cost, ItemFailure, Outcome, Planned, RunReport};
+use crate::run::{Approved, Cost, ItemFailure, Meant, Outcome, Planned, RunReport};
 use crate::state;
 
 fn incomplete<T>(partial: T) -> Reading<T> {
@@ -78,6 +78,7 @@ fn planned(addresses: &[&str], plan: Plan) -> Planned {
         nameless: BTreeMap::new(),
         accepted: BTreeSet::new(),
         undoing: None,
+        narrowed: None,
     }
 }
 
@@ -370,6 +371,72 @@ fn a_plan_reads_from_opt_outs_to_the_last_line() {
 
     Plan: 3 opt-outs to carry, 1 group to create, 1 group to change, 1 group to adopt, 2 people to create, 2 people to update, 2 memberships to add, 1 membership to remove, 1 group to archive. Refused by a guard.
     "#);
+}
+
+#[test]
+fn a_part_of_a_plan_holds_what_concerns_it_and_adds_up() {
+    let mut planned = full_plan();
+    planned.plan.pairs[4].name = "Staff".to_owned();
+    let one = |asked: &str, people: &[u32], pairs: &[u32]| Meant {
+        asked: asked.to_owned(),
+        people: people.iter().map(|at| PersonIx(*at)).collect(),
+        pairs: pairs.iter().map(|at| PairIx(*at)).collect(),
+        is_shown: true,
+    };
+    let meant = [
+        one("Staff", &[], &[1, 4]),
+        one("dee@example.org", &[3], &[]),
+        one("eve@example.org", &[4], &[]),
+        one("Nothing", &[], &[]),
+    ];
+    narrow(&mut planned, &meant);
+    tell_twins_apart(&mut planned.plan);
+    insta::assert_snapshot!(written(|out| write_plan_text(out, &planned, false)), @r#"
+    Plan for crm-to-mail: crm → mail
+    Only "Staff", dee@example.org, eve@example.org and "Nothing": shows 6 of 14 operations, 1 of 3 withheld items, 0 of 1 blocked item, 0 of 1 loss and 0 of 1 warning.
+    Nothing in this plan concerns "Nothing".
+
+    Opt-outs  carried before anything else
+      x 2 people out of the whole account
+          dee@example.org
+          eve@example.org
+      x 1 person out of "Staff [id 4712]"
+          cy@example.org
+
+    Groups
+      = Staff [id 4715]  adopt: group 4715 at the target is linked and left as it is
+
+    Members
+      Staff [id 4712]  −1
+        − bo@example.org
+
+    Created only to hold an opt-out  in no group, never mailed
+      x eve@example.org
+
+    New people  1 person, all with the same fields
+      + 1 person with 0 fields, for example eve@example.org
+
+    Withheld  1 item, on purpose; nobody needs to act
+      o opted_out_at_target      1  they refuse mail at the target, for example cy@example.org in "Staff [id 4712]"
+
+    Refused  nothing is written until a person approves
+      3 opt-outs wait behind this refusal.
+      x max_membership_removals: 120 removals of 900 active memberships exceed the limit of 10%
+          value 120 of 900, limit 10%, key jobs.crm-to-mail.guards.max_membership_removals
+      To let these operations and no others of their kind pass, once and within seven days:
+          rosterd sync crm-to-mail --approve 0123456789ab
+
+    Shown, of 14 operations: 3 opt-outs to carry, 1 group to adopt, 1 person to create, 1 membership to remove. Refused by a guard.
+    The whole plan: 3 opt-outs to carry, 1 group to create, 1 group to change, 1 group to adopt, 2 people to create, 2 people to update, 2 memberships to add, 1 membership to remove, 1 group to archive.
+    "#);
+    let json = written(|out| write_plan_json(out, &planned));
+    let document: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(document["unconcerned"], serde_json::json!(["Nothing"]));
+    assert_eq!(document["whole"]["operations"], 14);
+    assert_eq!(document["summary"]["opt_outs"]["carry"], 3);
+    assert_eq!(document["summary"].get("requests"), None);
+    assert_eq!(document.get("basis"), None);
+    assert!(is_sealed(json.as_bytes()).unwrap());
 }
 
 #[test]

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::accounts::{Access, Runner, unless_stopped};
 use super::error::RunError;
+use super::meant::{is_named, is_person};
 use super::prepare::{Asks, Prepared};
 use super::read::{canonical, current, fields_base};
 use crate::config::settled::JobConfig;
@@ -16,9 +17,7 @@ use crate::model::{
 };
 use crate::plan::base::{FieldBases, LedgerAudience, LedgerPerson, Origin, Refusal};
 use crate::plan::fields::same;
-use crate::plan::{
-    Blocked, Edit, PairIx, PersonIx, Reason, Withheld, fold_group_name, in_scope, refused_before,
-};
+use crate::plan::{Blocked, Edit, PairIx, PersonIx, Reason, Withheld, in_scope, refused_before};
 use crate::state::{About, FieldChange, PastItem, Staging};
 
 /// How many items of the history are looked through.
@@ -213,7 +212,7 @@ impl Runner {
             groups: Vec::new(),
             doubts: Vec::new(),
         };
-        if what.contains('@') || what.starts_with('#') {
+        if is_person(what) {
             for person in prepared.find_people(what) {
                 let person = self.explain_person(job, &prepared, person)?;
                 explained.people.push(person);
@@ -277,25 +276,13 @@ impl Runner {
         what: &str,
     ) -> Result<Vec<GroupExplained>, RunError> {
         let (plan, sides) = (&prepared.planned.plan, &prepared.sides);
-        let folded = fold_group_name(what);
-        let is_meant = |id: Option<&str>, name: &str| {
-            id == Some(what) || (!name.is_empty() && fold_group_name(name) == folded)
-        };
         let counts = prepared.assessed().groups;
         let mut found = Vec::new();
-        for (at, pair) in plan.pairs.iter().enumerate() {
+        for at in prepared.find_pairs(what) {
+            let pair = plan.pair(at);
             let (source, target) = (pair.source.as_deref(), pair.target.as_deref());
             let source = source.and_then(|id| sides.source.group(id));
             let target_group = target.and_then(|id| sides.target.group(id));
-            let names = [
-                Some(pair.name.as_str()),
-                Some(pair.source_name.as_str()),
-                target_group.map(|group| group.name.as_str()),
-            ];
-            let by_id = is_meant(pair.source.as_deref(), "") || is_meant(target, "");
-            if !by_id && !names.into_iter().flatten().any(|name| is_meant(None, name)) {
-                continue;
-            }
             let about = About::Group(&pair.name);
             let history = self.store().past_items(&job.name, about, HISTORY)?;
             let link = pair
@@ -334,7 +321,7 @@ impl Runner {
                 }),
                 fields,
                 members: members.cloned().unwrap_or_default(),
-                next: prepared.next_of_pair(PairIx(at as u32)),
+                next: prepared.next_of_pair(at),
                 history,
             });
         }
@@ -350,7 +337,8 @@ impl Runner {
         };
         for (snapshot, at_source) in [(&sides.source, true), (&sides.target, false)] {
             for group in snapshot.groups.seen() {
-                if is_meant(Some(&group.id), &group.name) && !is_paired(&group.id, at_source) {
+                if is_named(what, Some(&group.id), &group.name) && !is_paired(&group.id, at_source)
+                {
                     found.push(prepared.unpaired(group, at_source));
                 }
             }
@@ -361,7 +349,7 @@ impl Runner {
 
 impl Prepared {
     /// Finds everybody who is meant by an address, today's or one that is remembered, or by an id.
-    fn find_people(&self, what: &str) -> Vec<PersonIx> {
+    pub(super) fn find_people(&self, what: &str) -> Vec<PersonIx> {
         let names = &self.planned.names;
         let people = &self.planned.people;
         let address = normalise_address(what).ok();

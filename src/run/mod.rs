@@ -40,6 +40,7 @@ mod apply;
 mod record;
 
 mod explain;
+mod meant;
 mod migration;
 mod undo;
 
@@ -57,9 +58,11 @@ pub use explain::{
     Explained, FieldExplained, GroupExplained, Held, LinkExplained, MembershipExplained, Next,
     PersonExplained, Written,
 };
+pub use meant::Meant;
 pub use migration::{Confirm, Migration, Verified};
 pub use prepare::{
-    AccountEstimate, Assessed, BothSides, Cost, Estimate, GroupCount, Planned, States,
+    AccountEstimate, Assessed, BothSides, Cost, Estimate, GroupCount, Narrowed, Parts, Planned,
+    States,
 };
 pub use read::{AccountGroups, Everything, FirstRun, LinkedBy, Prediction};
 pub use record::{Outcome, RunReport};
@@ -153,14 +156,8 @@ impl<'a> Asked<'a> {
 impl Runner {
     /// Reads both sides and makes the plan; writes to no provider.
     pub async fn plan(&self, job: &str) -> Result<Planned, RunError> {
-        let job = self.job(job)?;
-        let _held = self.hold(job, Access::Read).await?;
-        self.refuse_one_account(job)?;
-        let mut prepared =
-            unless_stopped(&self.inner.options.stop, self.prepare(job, Asks::SHOWN)).await?;
-        self.offer_approval(job, &mut prepared.planned.plan)?;
-        self.inner.options.progress.finish(&job.name);
-        Ok(prepared.planned)
+        let (planned, _) = self.plan_about(job, &[]).await?;
+        Ok(planned)
     }
 
     /// Remembers a refusal of mail that was seen, whatever becomes of the run.

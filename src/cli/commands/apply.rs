@@ -53,6 +53,9 @@ pub(super) struct Header {
     /// The run that the plan takes back.
     #[serde(default)]
     undo: Option<String>,
+    /// What a part of a plan is about.
+    #[serde(default)]
+    only: Option<serde::de::IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -82,6 +85,19 @@ pub(crate) async fn cmd_apply(
         ))
         .hint(format!(
             "make a new one with `rosterd plan {} --out FILE`",
+            header.job
+        )));
+    }
+    if header.only.is_some() {
+        return Err(CommandError::new(
+            ExitCode::Refused,
+            format!(
+                "{} shows only a part of a plan, and a plan is applied as a whole; nothing was written",
+                args.file.display()
+            ),
+        )
+        .hint(format!(
+            "`rosterd plan {} --out FILE` saves the whole plan",
             header.job
         )));
     }

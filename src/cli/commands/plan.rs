@@ -4,20 +4,33 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::apply::read_header;
-use crate::cli::context::{Context, find_job};
+use super::sync::{active_jobs, no_run};
+use crate::cli::context::{Context, find_job, only_job};
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::format::PlanFormat;
 use crate::cli::output::{print, tell};
 use crate::cli::wait::WaitArg;
-use crate::report::{write_plan_html, write_plan_json, write_plan_text};
-use crate::run::Planned;
+use crate::config::Config;
+use crate::report::{
+    PlanList, harmless, narrow, tell_twins_apart, write_plan_html, write_plan_json,
+    write_plan_text, write_plans_in_short,
+};
+use crate::run::{Meant, Planned, Runner};
 
 /// Reads both sides and shows what a run would do; writes to no provider.
 #[derive(clap::Args, Debug)]
 pub(crate) struct PlanArgs {
-    /// The job.
-    job: String,
+    /// The job; may be left out where the config has only one.
+    job: Option<String>,
+    /// Plans every job that is neither paused nor disabled, one after the other.
+    #[arg(long, conflicts_with = "job")]
+    all: bool,
+    /// Shows only what concerns a person or a group: an address, `#` and an id at the source, `##` and
+    /// an id at the target; anything else is the name or the id of a group. May be given several
+    /// times. What `--out` saves is the whole plan.
+    #[arg(long, value_name = "EMAIL|GROUP")]
+    only: Vec<String>,
     /// Saves the plan as JSON for `rosterd apply`, whatever `--format` says.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -34,33 +47,174 @@ pub(crate) struct PlanArgs {
 
 pub(crate) async fn cmd_plan(context: &Context, args: &PlanArgs) -> Result<ExitCode, CommandError> {
     let config = context.config()?;
-    find_job(&config, &args.job)?;
+    if args.format == PlanFormat::Html && !args.only.is_empty() {
+        return Err(
+            CommandError::usage("a page shows a whole plan, and `--only` a part of one")
+                .hint("search the page, or take `--only` with `--format text` or `json`"),
+        );
+    }
+    if args.all {
+        return Box::pin(plan_all(context, config, args)).await;
+    }
+    let job = match &args.job {
+        Some(job) => find_job(&config, job)?.name.clone(),
+        None => only_job(&config, "plan").map_err(|error| error.hint("`--all` plans each job"))?,
+    };
     if let Some(path) = &args.out {
         // Found out before the providers are read, which can take an hour.
         may_be_replaced(path)?;
     }
     let runner = context.runner_that_waits(config, args.wait.wait)?;
-    let planned = context
-        .interrupt
-        .run(Box::pin(runner.plan(&args.job)))
-        .await??;
+    let Made { mut planned, meant } = make(context, &runner, &job, args).await?;
+    refuse_unknown(&args.only, [meant.as_slice()], &job)?;
     if let Some(path) = &args.out {
-        save_as(path, &planned)?;
+        let what = if args.only.is_empty() {
+            "plan"
+        } else {
+            "whole plan"
+        };
+        save_as(path, &planned, what)?;
     }
+    let code = code_of(&planned, args);
+    prepare_to_print(&mut planned, &meant, args);
     print(|out| match args.format {
         PlanFormat::Text => write_plan_text(out, &planned, context.verbose()),
         PlanFormat::Json => write_plan_json(out, &planned),
         PlanFormat::Html => write_plan_html(out, &planned),
     })?;
-    Ok(if args.detailed_exitcode {
-        detailed(&planned)
-    } else {
-        ExitCode::Done
-    })
+    Ok(code)
 }
 
-fn detailed(planned: &Planned) -> ExitCode {
+/// A plan, and who and what is meant in it by `--only`.
+struct Made {
+    planned: Planned,
+    meant: Vec<Meant>,
+}
+
+async fn make(
+    context: &Context,
+    runner: &Runner,
+    job: &str,
+    args: &PlanArgs,
+) -> Result<Made, CommandError> {
+    let asking = Box::pin(runner.plan_about(job, &args.only));
+    let (planned, meant) = context.interrupt.run(asking).await??;
+    Ok(Made { planned, meant })
+}
+
+/// Refuses a group that no account of the jobs shows: whoever mistyped a name would take a plan for
+/// empty. That nobody knows a person is an answer.
+fn refuse_unknown<'a>(
+    only: &[String],
+    meant: impl IntoIterator<Item = &'a [Meant]> + Clone,
+    jobs: &str,
+) -> Result<(), CommandError> {
+    let is_known = |at: usize| {
+        let mut found = meant
+            .clone()
+            .into_iter()
+            .filter_map(|of_job| of_job.get(at));
+        found.any(|one| one.is_person() || one.is_shown || !one.pairs.is_empty())
+    };
+    match only.iter().enumerate().find(|(at, _)| !is_known(*at)) {
+        None => Ok(()),
+        Some((_, word)) => Err(CommandError::usage(format!(
+            "nothing in this plan concerns \"{}\": no account of {jobs} shows a group of this name or id",
+            harmless(word)
+        ))
+        .hint("`rosterd groups PROVIDER` lists the groups of an account")),
+    }
+}
+
+/// Leaves of a plan what is to be printed.
+fn prepare_to_print(planned: &mut Planned, meant: &[Meant], args: &PlanArgs) {
+    if !meant.is_empty() {
+        narrow(planned, meant);
+    }
+    // A program goes by the ids, which it gets besides.
+    if args.format != PlanFormat::Json {
+        tell_twins_apart(&mut planned.plan);
+    }
+}
+
+/// Plans every job that is neither paused nor disabled. What keeps one from being planned keeps no
+/// other.
+async fn plan_all(
+    context: &Context,
+    config: Config,
+    args: &PlanArgs,
+) -> Result<ExitCode, CommandError> {
+    if args.out.is_some() {
+        return Err(CommandError::usage(
+            "a saved plan is that of one job, and `--all` plans every job",
+        )
+        .hint("name a job beside `--out`"));
+    }
+    if args.format == PlanFormat::Html {
+        return Err(
+            CommandError::usage("a page is that of one job, and `--all` plans every job")
+                .hint("name a job beside `--format html`"),
+        );
+    }
+    let jobs = active_jobs(&config, &Context::store(&config)?)?;
+    let left_out = config.jobs.len() - jobs.len();
+    let runner = context.runner_that_waits(config, args.wait.wait)?;
+    let mut list = PlanList::default();
+    let mut codes = Vec::new();
+    let mut known: Vec<Vec<Meant>> = Vec::new();
+    for job in &jobs {
+        if context.interrupt.stop.is_cancelled() {
+            codes.push(ExitCode::Failed);
+            break;
+        }
+        match make(context, &runner, job, args).await {
+            Ok(Made { mut planned, meant }) => {
+                codes.push(code_of(&planned, args));
+                prepare_to_print(&mut planned, &meant, args);
+                known.push(meant);
+                print(|out| match args.format {
+                    PlanFormat::Json => list.plan(out, &planned),
+                    _ => {
+                        if codes.len() > 1 {
+                            writeln!(out, "\n")?;
+                        }
+                        write_plan_text(out, &planned, context.verbose())
+                    }
+                })?;
+            }
+            Err(failure) => {
+                tell(|out| failure.print(out));
+                codes.push(failure.code());
+                print(|out| match args.format {
+                    PlanFormat::Json => list.failure(out, &no_run(job, &failure)),
+                    _ => {
+                        if codes.len() > 1 {
+                            writeln!(out, "\n")?;
+                        }
+                        writeln!(out, "No plan for {}: {}", harmless(job), failure.message())
+                    }
+                })?;
+            }
+        }
+    }
+    if args.format == PlanFormat::Json {
+        print(|out| list.end(out))?;
+    } else if jobs.is_empty() {
+        tell(|out| writeln!(out, "Every job is paused or disabled: nothing was planned."));
+    } else {
+        print(|out| write_plans_in_short(out, jobs.len(), known.len(), left_out))?;
+    }
+    // Where one could not be asked, it may be the one that knows the group.
+    if known.len() == jobs.len() && !jobs.is_empty() {
+        let known = known.iter().map(Vec::as_slice);
+        refuse_unknown(&args.only, known, &jobs.join(", "))?;
+    }
+    Ok(ExitCode::worst(codes))
+}
+
+fn code_of(planned: &Planned, args: &PlanArgs) -> ExitCode {
     match &planned.plan {
+        _ if !args.detailed_exitcode => ExitCode::Done,
         plan if !plan.refusals.is_empty() => ExitCode::Refused,
         plan if plan.is_empty() => ExitCode::Done,
         _ => ExitCode::Pending,
@@ -97,14 +251,14 @@ pub(super) fn may_be_replaced(path: &Path) -> Result<(), CommandError> {
 }
 
 /// Saves a plan and says so.
-pub(super) fn save_as(path: &Path, planned: &Planned) -> Result<(), CommandError> {
+pub(super) fn save_as(path: &Path, planned: &Planned, what: &str) -> Result<(), CommandError> {
     save(path, planned).map_err(|error| {
         CommandError::file(ExitCode::Failed, "saving the plan as", path, &error)
     })?;
     tell(|out| {
         writeln!(
             out,
-            "Saved the plan as {0}; `rosterd apply {0}` applies it, once.",
+            "Saved the {what} as {0}; `rosterd apply {0}` applies it, once.",
             path.display()
         )
     });

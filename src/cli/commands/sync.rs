@@ -63,7 +63,7 @@ pub(crate) async fn cmd_sync(context: &Context, args: &SyncArgs) -> Result<ExitC
 }
 
 /// Names the jobs that are neither disabled nor paused.
-fn active_jobs(config: &Config, store: &Store) -> Result<Vec<String>, CommandError> {
+pub(super) fn active_jobs(config: &Config, store: &Store) -> Result<Vec<String>, CommandError> {
     let mut jobs = Vec::new();
     for job in config.jobs.values().filter(|job| job.enabled) {
         if store.paused(&job.name)?.is_none() {
@@ -127,23 +127,23 @@ pub(super) fn result_of(job: &str, outcome: Result<RunReport, RunError>) -> (Job
         Err(error) => {
             let failure = CommandError::from(error);
             tell(|out| failure.print(out));
-            let outcome = match failure.code() {
-                ExitCode::Refused => "refused",
-                ExitCode::Busy => "busy",
-                _ => "failed",
-            };
-            let code = failure.code();
-            let error = failure.message().to_owned();
-            (
-                JobResult::NoRun {
-                    job: job.to_owned(),
-                    outcome,
-                    exit_code: code.number(),
-                    error,
-                },
-                code,
-            )
+            (no_run(job, &failure), failure.code())
         }
+    }
+}
+
+/// Says of a job that nothing could be made of it, and why.
+pub(super) fn no_run(job: &str, failure: &CommandError) -> JobResult {
+    let outcome = match failure.code() {
+        ExitCode::Refused => "refused",
+        ExitCode::Busy => "busy",
+        _ => "failed",
+    };
+    JobResult::NoRun {
+        job: job.to_owned(),
+        outcome,
+        exit_code: failure.code().number(),
+        error: failure.message().to_owned(),
     }
 }
 

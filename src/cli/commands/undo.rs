@@ -42,7 +42,7 @@ pub(crate) async fn cmd_undo(context: &Context, args: &UndoArgs) -> Result<ExitC
     let making = context.interrupt.run(Box::pin(runner.undo(&run)));
     let planned = making.await??;
     if let Some(path) = &args.out {
-        save_as(path, &planned)?;
+        save_as(path, &planned, "plan")?;
     }
     print(|out| match args.format.format {
         Format::Text => write_plan_text(out, &planned, context.verbose()),

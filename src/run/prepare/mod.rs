@@ -22,7 +22,7 @@ pub use self::assessed::{Assessed, GroupCount, Sides as BothSides, States};
 use self::cost::takes;
 use self::desired::{desired_groups, leave_out_unknown, lost_pins, unread_definitions};
 pub use self::estimate::{AccountEstimate, Estimate};
-pub use self::planned::{Cost, Planned};
+pub use self::planned::{Cost, Narrowed, Parts, Planned};
 use crate::config::settled::JobConfig;
 use crate::model::policy::Removal;
 use crate::model::{Capabilities, ObjectKind, Schema};
@@ -259,6 +259,7 @@ impl Runner {
                 nameless,
                 accepted,
                 undoing,
+                narrowed: None,
             },
             sides,
             base,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::{Name, Names, Record, Takes};
-use crate::plan::{People, PersonIx, Plan, Undoing};
+use crate::plan::{People, PersonIx, Plan, Summary, Undoing};
 
 /// Requests that applying a plan sends, reads apart, and the time they take.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,6 +42,53 @@ pub struct Planned {
     pub accepted: BTreeSet<String>,
     /// How much of a run the plan takes back, where it takes one back.
     pub undoing: Option<Undoing>,
+    /// What of the whole plan was left in it, where somebody asked for a part.
+    pub narrowed: Option<Narrowed>,
+}
+
+/// What of a plan is left where only a part of it is shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Narrowed {
+    /// What was asked for.
+    pub only: Vec<String>,
+    /// What of that the plan does not concern.
+    pub unconcerned: Vec<String>,
+    /// The counts of the whole plan.
+    pub whole: Summary,
+    /// How many operations, withheld and blocked items, changes outside, losses and warnings the
+    /// whole plan has.
+    pub of: Parts,
+}
+
+/// The lengths of a plan's lists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// Operations.
+    pub operations: usize,
+    /// Withheld items.
+    pub withheld: usize,
+    /// Blocked items.
+    pub blocked: usize,
+    /// Changes outside.
+    pub changed_outside: usize,
+    /// Losses.
+    pub losses: usize,
+    /// Warnings.
+    pub warnings: usize,
+}
+
+impl Parts {
+    /// Counts the lists of a plan.
+    pub fn of(plan: &Plan) -> Parts {
+        Parts {
+            operations: plan.operations.len(),
+            withheld: plan.withheld.len(),
+            blocked: plan.blocked.len(),
+            changed_outside: plan.changed_outside.len(),
+            losses: plan.losses.len(),
+            warnings: plan.warnings.len(),
+        }
+    }
 }
 
 impl Planned {

@@ -11,6 +11,11 @@ fn plan(bed: &Bed) -> Value {
     ended.json(&["operations", "changed_outside"])
 }
 
+/// What a command complains of that ends with a code and no result.
+fn complains(bed: &Bed, arguments: &[&str], code: i32) -> String {
+    bed.run(arguments).complaint(code).to_owned()
+}
+
 /// What a person wrote at the target into everything that rosterd had written there.
 fn change_outside(bed: &Bed) {
     bed.account("mail", |mail| {
@@ -124,4 +129,257 @@ fn what_others_changed_is_listed_also_where_it_is_kept_or_stops_the_run() {
             assert_eq!(document["operations"], json!([]));
         }
     }
+}
+
+#[test]
+fn a_part_of_a_plan_says_how_much_it_leaves_out() {
+    let bed = Bed::new();
+    let ended = bed.run(&[
+        "plan",
+        JOB,
+        "--only",
+        "press",
+        "--only",
+        "Donor3@EXAMPLE.org",
+        "--only",
+        "nobody@example.org",
+    ]);
+    ended.assert(0);
+    insta::assert_snapshot!(ended.out, @r#"
+    Plan for crm-to-mail: crm → mail
+    Nothing is remembered of this job yet: this is its first run, or its state was lost.
+    Only "press", donor3@example.org and nobody@example.org: shows 4 of 13 operations, 0 of 1 loss and 0 of 1 warning.
+    Nothing in this plan concerns nobody@example.org.
+
+    Groups
+      + Press  create
+          externalID  "rosterd:crm:134"
+          groupName   "Press"
+          private     true
+          protected   true
+
+    Members  11 people are new to the target (marked *)
+      Donors  +1
+        + donor3@example.org *
+      Press   +10
+        + press0@example.org *
+        + press1@example.org *
+        + press2@example.org *
+        + press3@example.org *
+        + press4@example.org *
+        + press5@example.org *
+        + press6@example.org *
+        + press7@example.org *
+        + press8@example.org *
+        + press9@example.org *
+
+    New people  11 people, all with the same fields
+      + 11 people with 2 fields, for example donor3@example.org
+          firstName  "Ana"
+          lastName   "Example"
+
+    Shown, of 13 operations: 1 group to create, 11 people to create, 11 memberships to add.
+    The whole plan: 6 groups to create, 60 people to create, 60 memberships to add.
+    "#);
+
+    // By the id at the source, which is no group's name.
+    let id = bed.account("crm", |crm| crm.find_group("Press").unwrap());
+    let of_group = bed.run(&["plan", JOB, "--only", &id.to_string(), "--format", "json"]);
+    of_group.assert(0);
+    let document = of_group.json(&["only", "whole", "operations"]);
+    assert_eq!(document["only"], json!([id.to_string()]));
+    assert_eq!(document["unconcerned"], json!([]));
+    assert_eq!(document["summary"]["memberships"]["add"], 10);
+    assert_eq!(document["whole"]["memberships"]["add"], 60);
+    let kinds: Vec<&Value> = document["operations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| &one["op"])
+        .collect();
+    assert_eq!(kinds, ["create_group", "create_members", "add_memberships"]);
+
+    let id = bed.account("crm", |crm| {
+        crm.contact_by_email("donor3@example.org").unwrap()
+    });
+    let ended = bed.run(&["plan", JOB, "--only", &format!("#{id}"), "--format", "json"]);
+    let document = ended.json(&["operations"]);
+    assert_eq!(document["summary"]["members"]["create"], 1);
+    assert_eq!(
+        document["operations"][0]["members"],
+        json!(["donor3@example.org"])
+    );
+    bed.assert_unwritten();
+}
+
+#[test]
+fn a_part_of_a_plan_is_not_applied_and_the_whole_is_what_is_saved() {
+    let bed = Bed::new();
+    let only = ["plan", JOB, "--only", "Press", "--format", "json"];
+    let ended = bed.run(&only);
+    ended.assert(0);
+    bed.write("part.json", &ended.out);
+    let said = complains(&bed, &["apply", "part.json"], 3);
+    assert!(said.contains("only a part of a plan"), "{said}");
+    // Whoever hides that it is one breaks the seal.
+    let hidden = bed.read("part.json").replacen("\"only\":", "\"once\":", 1);
+    bed.write("part.json", &hidden);
+    let said = complains(&bed, &["apply", "part.json"], 3);
+    assert!(said.contains("was edited"), "{said}");
+    bed.assert_unwritten();
+
+    let ended = bed.run(&[&only[..], &["--out", "plan.json"]].concat());
+    ended.assert(0);
+    assert!(ended.err.contains("Saved the whole plan"), "{}", ended.err);
+    bed.run(&["apply", "plan.json"]).assert(0);
+    let groups = bed.account("mail", |mail| mail.find_group("Donors"));
+    assert!(groups.is_some(), "what was not shown was saved as well");
+}
+
+#[test]
+fn what_is_unknown_and_what_has_nothing_to_do_are_told_apart() {
+    let bed = Bed::new();
+    bed.sync();
+    bed.leave("Donors", 1);
+    let said = complains(
+        &bed,
+        &["plan", JOB, "--only", "Dohnors", "--out", "plan.json"],
+        2,
+    );
+    assert!(
+        said.contains("nothing in this plan concerns \"Dohnors\""),
+        "{said}"
+    );
+    assert!(!bed.path("plan.json").exists());
+    for (only, said) in [
+        ("Press", "Nothing in this plan concerns \"Press\"."),
+        (
+            "press1@example.org",
+            "Nothing in this plan concerns press1@example.org.",
+        ),
+        (
+            "who@example.org",
+            "Nothing in this plan concerns who@example.org.",
+        ),
+        (
+            "#no\u{1b}[31m",
+            "Nothing in this plan concerns #no\\u{1b}[31m.",
+        ),
+    ] {
+        let ended = bed.run(&["plan", JOB, "--only", only, "--detailed-exitcode"]);
+        ended.assert(10);
+        assert!(ended.out.contains(said), "{}", ended.out);
+        assert!(
+            ended.out.contains("shows 0 of 1 operation"),
+            "{}",
+            ended.out
+        );
+        assert!(
+            ended
+                .out
+                .contains("The whole plan: 1 membership to remove."),
+            "{}",
+            ended.out
+        );
+    }
+    let said = complains(
+        &bed,
+        &["plan", JOB, "--only", "Press", "--format", "html"],
+        2,
+    );
+    assert!(said.contains("--only"), "{said}");
+}
+
+/// A config of three jobs: one has something to do, one is refused by a guard, and one can't be made.
+fn three_jobs(bed: &Bed) {
+    let job = |name: &str, target: &str, group: &str, more: &str| {
+        format!(
+            "[jobs.{name}]\nsource = \"crm\"\ntarget = \"{target}\"\n{more}\n[jobs.{name}.groups]\ninclude = [\"{group}\"]\n"
+        )
+    };
+    let guard = format!("[jobs.{JOB}.groups]\ninclude = [\"Donors\"]\n");
+    let mut config = bed.config(&guard);
+    config.push_str("\n[providers.dead]\nkind = \"emfluence\"\nbase_url = \"http://127.0.0.1:9/v1\"\naccess_token = { env = \"MAIL_TOKEN\" }\n[providers.dead.http]\nmax_retries = 0\n");
+    config.push_str(&job("dead-end", "dead", "Board", ""));
+    config.push_str(&job(
+        "guarded",
+        "mail",
+        "Press",
+        "[jobs.guarded.guards]\nmax_member_creations = 5",
+    ));
+    config.push_str(&job("idle", "mail", "Alumni", "enabled = false"));
+    bed.write("rosterd.toml", &config);
+}
+
+#[test]
+fn every_job_is_planned_and_one_that_fails_stops_no_other() {
+    let bed = Bed::new();
+    three_jobs(&bed);
+    let ended = bed.run(&["plan", "--all", "--detailed-exitcode"]);
+    ended.assert(1);
+    for said in [
+        "Plan for crm-to-mail: crm → mail",
+        "No plan for dead-end: ",
+        "Plan for guarded: crm → mail",
+        "All jobs: planned 2 of 3 jobs; 1 paused or disabled.",
+    ] {
+        assert!(ended.out.contains(said), "{said}: {}", ended.out);
+    }
+    assert!(!ended.out.contains("idle"), "{}", ended.out);
+
+    let ended = bed.run(&["plan", "--all", "--format", "json"]);
+    ended.assert(1);
+    let document = ended.json(&["plans"]);
+    let plans = document["plans"].as_array().unwrap();
+    let jobs: Vec<&Value> = plans.iter().map(|plan| &plan["job"]).collect();
+    assert_eq!(jobs, ["crm-to-mail", "dead-end", "guarded"]);
+    assert_eq!(plans[1]["outcome"], "failed");
+    assert_eq!(plans[1]["exit_code"], 1);
+    assert_eq!(plans[2]["refusals"][0]["guard"], "max_member_creations");
+    bed.assert_unwritten();
+
+    bed.run(&["pause", "dead-end"]).assert(0);
+    bed.run(&["plan", "--all"]).assert(0);
+    bed.run(&["plan", "--all", "--detailed-exitcode"]).assert(3);
+    bed.run(&["pause", "guarded"]).assert(0);
+    bed.run(&["plan", "--all", "--detailed-exitcode"])
+        .assert(10);
+    let ended = bed.run(&["plan", "--all", "--only", "Press"]);
+    ended.assert(0);
+    assert!(
+        ended
+            .out
+            .contains("Nothing in this plan concerns \"Press\"."),
+        "{}",
+        ended.out
+    );
+    bed.run(&["plan", "--all", "--only", "Presse"]).assert(2);
+    bed.run(&["pause", JOB]).assert(0);
+    let ended = bed.run(&["plan", "--all", "--format", "json"]);
+    ended.assert(0);
+    assert_eq!(ended.json(&["plans"])["plans"], json!([]));
+}
+
+#[test]
+fn a_job_is_named_only_where_there_are_several() {
+    let bed = Bed::new();
+    let ended = bed.run(&["plan"]);
+    ended.assert(0);
+    assert!(
+        ended.out.starts_with("Plan for crm-to-mail"),
+        "{}",
+        ended.out
+    );
+    three_jobs(&bed);
+    let said = complains(&bed, &["plan"], 2);
+    assert!(
+        said.contains("dead-end") && said.contains("--all"),
+        "{said}"
+    );
+    for more in [&["--out", "plans.json"][..], &["--format", "html"]] {
+        let said = complains(&bed, &[&["plan", "--all"], more].concat(), 2);
+        assert!(said.contains("one job"), "{said}");
+    }
+    complains(&bed, &["plan", JOB, "--all"], 2);
+    assert!(!bed.path("plans.json").exists());
 }

@@ -216,6 +216,7 @@ pub fn plan(inputs: &Inputs<'_>) -> Plan {
             reason: "the target can't hold it; the person is kept out of the group there"
                 .to_owned(),
             remedy: None,
+            known_since: None,
         });
     }
     losses.sort();

@@ -253,6 +253,9 @@ pub struct Loss {
     pub reason: String,
     /// The line of the config that gives it one, with its table; nothing where none can.
     pub remedy: Option<String>,
+    /// When a finished run of the job told of it, no smaller than it is now; nothing of a new one, and
+    /// of one that has grown.
+    pub known_since: Option<jiff::Timestamp>,
 }
 
 impl Loss {

@@ -244,6 +244,8 @@ pub(super) struct LossRow<'a> {
     examples: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     remedy: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    known_since: Option<jiff::Timestamp>,
 }
 
 impl<'a> LossRow<'a> {
@@ -256,6 +258,7 @@ impl<'a> LossRow<'a> {
             reason: &loss.reason,
             examples: &loss.examples,
             remedy: loss.remedy.as_deref(),
+            known_since: loss.known_since,
         }
     }
 }

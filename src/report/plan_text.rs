@@ -70,7 +70,7 @@ pub fn write_plan_text(out: &mut dyn Write, planned: &Planned, verbose: bool) ->
         undo::not_undone(out, undoing, verbose)?;
     }
     sections::blocked(out, &plan.blocked, &planned.accepted, verbose)?;
-    sections::losses(out, &plan.losses)?;
+    sections::losses(out, &plan.losses, verbose)?;
     sections::warnings(out, &plan.warnings)?;
     let again = match planned.undoing {
         None => format!("rosterd sync {}", plan.job),

@@ -46,8 +46,9 @@ pub fn write_run_text(out: &mut dyn Write, report: &RunReport, verbose: bool) ->
     }
     failures(out, &report.failures, verbose)?;
     sections::blocked(out, &report.blocked, &report.accepted, verbose)?;
-    if verbose {
-        sections::losses(out, &report.losses)?;
+    // A migration has told of all of them before it asked.
+    if verbose || report.migration.is_none() {
+        sections::losses(out, &report.losses, verbose)?;
     }
     sections::warnings(out, &report.warnings)?;
     if let Some(approved) = &report.approved {

@@ -1,8 +1,11 @@
 //! Parts of a printed result that plans and runs share: what is blocked, refused, lost, and what a
 //! person should read.
 
+use std::borrow::Borrow;
 use std::collections::BTreeSet;
 use std::io::{self, Write};
+
+use jiff::Timestamp;
 
 use super::paint::{ASIDE, CHANGED, GONE, HEADING, STOP};
 use super::view::by_reason;
@@ -105,38 +108,82 @@ pub(super) fn named(item: &Blocked) -> String {
     name
 }
 
-/// Writes source values without a home.
-pub(super) fn losses(out: &mut dyn Write, losses: &[Loss]) -> io::Result<()> {
-    if losses.is_empty() {
-        return Ok(());
+/// Writes source values without a home; what a finished run has told of is one line, unless all is
+/// wanted.
+pub(super) fn losses(out: &mut dyn Write, losses: &[Loss], verbose: bool) -> io::Result<()> {
+    let (known, told): (Vec<&Loss>, Vec<&Loss>) = losses
+        .iter()
+        .partition(|loss| !verbose && loss.known_since.is_some());
+    let since = known.iter().filter_map(|loss| loss.known_since).max();
+    let in_short = since.map(|since| {
+        let number = known.len() as u64;
+        let them = if number == 1 { "it" } else { "them" };
+        format!(
+            "{} known since {}: `-v` lists {them}",
+            count(number, "loss", "losses"),
+            day(since)
+        )
+    });
+    if told.is_empty() {
+        return match in_short {
+            Some(in_short) => writeln!(out, "\n{ASIDE}{in_short}{ASIDE:#}"),
+            None => Ok(()),
+        };
     }
     heading(
         out,
         "Losses",
         "what the target can't hold; where possible rosterd remembers it",
     )?;
-    for (at, loss) in losses.iter().enumerate() {
+    for (at, loss) in told.iter().enumerate() {
+        let known = loss
+            .known_since
+            .map(|since| format!("; known since {}", day(since)));
         writeln!(
             out,
-            "  - {} ({}): {}, for example \"{}\"; {}",
+            "  - {} ({}): {}, for example {}; {}{}",
             harmless(&loss.field),
             loss.object,
             count(loss.count, "value", "values"),
-            shortened(loss.example(), false),
-            harmless(&loss.reason)
+            examples(loss, verbose),
+            harmless(&loss.reason),
+            known.unwrap_or_default()
         )?;
-        if let Some(remedy) = remedy_after(losses, at) {
+        if let Some(remedy) = remedy_after(&told, at) {
             writeln!(out, "      to keep it: {}", harmless(remedy))?;
         }
     }
-    Ok(())
+    match in_short {
+        Some(in_short) => writeln!(out, "  {ASIDE}… and {in_short}{ASIDE:#}"),
+        None => Ok(()),
+    }
+}
+
+fn day(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d").to_string()
+}
+
+fn examples(loss: &Loss, verbose: bool) -> String {
+    let shown = if verbose { loss.examples.len() } else { 1 };
+    let quoted: Vec<String> = loss
+        .examples
+        .iter()
+        .take(shown)
+        .map(|example| format!("\"{}\"", shortened(example, verbose)))
+        .collect();
+    if quoted.is_empty() {
+        "\"\"".to_owned()
+    } else {
+        quoted.join(", ")
+    }
 }
 
 /// Returns the line of the config to be said below a loss: one line can keep several in a row, and is
 /// said once, below the last of them.
-pub(super) fn remedy_after(losses: &[Loss], at: usize) -> Option<&str> {
-    let remedy = losses[at].remedy.as_deref()?;
-    let next = losses.get(at + 1).and_then(|next| next.remedy.as_deref());
+pub(super) fn remedy_after<L: Borrow<Loss>>(losses: &[L], at: usize) -> Option<&str> {
+    let remedy = losses[at].borrow().remedy.as_deref()?;
+    let next = losses.get(at + 1);
+    let next = next.and_then(|next| next.borrow().remedy.as_deref());
     (next != Some(remedy)).then_some(remedy)
 }
 

@@ -150,6 +150,7 @@ fn loss() -> Loss {
         examples: vec!["ops@example.org".to_owned()],
         reason: "emfluence groups have no such field".to_owned(),
         remedy: None,
+        known_since: None,
     }
 }
 
@@ -767,6 +768,9 @@ fn a_run_says_what_was_done_and_what_needs_a_person() {
           579a0303 (no address) [id 17]: the contact has no address that mail could be sent to
           remedy: correct the person's e-mail address at the source, or leave such people out with `members.where`
 
+    Losses  what the target can't hold; where possible rosterd remembers it
+      - sender_email (group): 12 values, for example "ops@example.org"; emfluence groups have no such field
+
     Sent 3 requests reading crm and 6 requests writing to mail.
 
     Finished, and 2 items need a person.
@@ -784,9 +788,12 @@ fn a_refused_run_names_the_opt_outs_that_wait_first() {
         error: Some("this approval is older than seven days, so the refusal stands".to_owned()),
         ..report(Outcome::Refused)
     };
-    insta::assert_snapshot!(written(|out| write_run_text(out, &refused, false)), @"
+    insta::assert_snapshot!(written(|out| write_run_text(out, &refused, false)), @r#"
     crm-to-mail  run 20260301T060000Z-abc123, 1 min 5 s
       o 3 withheld on purpose: 2 opted_out_at_target, 1 unconfirmed
+
+    Losses  what the target can't hold; where possible rosterd remembers it
+      - sender_email (group): 12 values, for example "ops@example.org"; emfluence groups have no such field
 
     Refused  nothing is written until a person approves
       2 opt-outs wait behind this refusal.
@@ -798,7 +805,7 @@ fn a_refused_run_names_the_opt_outs_that_wait_first() {
     Sent 3 requests reading crm and 6 requests writing to mail.
 
     Refused: nothing was written. This approval is older than seven days, so the refusal stands.
-    ");
+    "#);
 }
 
 #[test]
@@ -1136,11 +1143,14 @@ fn an_approved_run_says_so_and_never_that_nothing_is_written() {
         }),
         ..report(Outcome::Done)
     };
-    insta::assert_snapshot!(written(|out| write_run_text(out, &approved, false)), @"
+    insta::assert_snapshot!(written(|out| write_run_text(out, &approved, false)), @r#"
     crm-to-mail  run 20260301T060000Z-abc123, 1 min 5 s
       * 1 opt-out carried
       * 1 group created
       * 5 memberships added
+
+    Losses  what the target can't hold; where possible rosterd remembers it
+      - sender_email (group): 12 values, for example "ops@example.org"; emfluence groups have no such field
 
     Approved  by 0123456789ab, which is used up with the first write
       ! max_membership_removals: 120 removals of 900 active memberships exceed the limit of 10%
@@ -1148,7 +1158,7 @@ fn an_approved_run_says_so_and_never_that_nothing_is_written() {
     Sent 3 requests reading crm and 6 requests writing to mail.
 
     Done.
-    ");
+    "#);
 }
 
 #[test]

@@ -25,6 +25,7 @@ mod journal;
 mod keys;
 mod ledger;
 mod locks;
+mod losses;
 mod packed;
 mod remembered;
 mod renumber;
@@ -60,6 +61,7 @@ pub use journal::{
 };
 pub use ledger::{AudienceKey, PersonKey};
 pub use locks::{Guard, LockError, Locks};
+pub use losses::{LossKind, ToldLoss};
 pub use remembered::{MemoryKey, RememberedTarget, TargetReading};
 pub use restore::{PutBack, StagedCopy};
 pub use runs::{

@@ -15,7 +15,7 @@ pub(super) const APPLICATION_ID: i64 = 0x7273_7464;
 
 /// The steps from an empty file to the current schema, in order; a step is never changed once
 /// released.
-const STEPS: [&str; 14] = [
+const STEPS: [&str; 15] = [
     include_str!("schema/001_start.sql"),
     include_str!("schema/002_remembered.sql"),
     include_str!("schema/003_held_bars.sql"),
@@ -30,6 +30,7 @@ const STEPS: [&str; 14] = [
     include_str!("schema/012_record.sql"),
     include_str!("schema/013_request_times.sql"),
     include_str!("schema/014_run_ids.sql"),
+    include_str!("schema/015_told_losses.sql"),
 ];
 
 /// The version from which on ids and addresses stand as numbers, which no SQL can bring about.

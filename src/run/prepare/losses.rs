@@ -1,13 +1,14 @@
 //! Counts what of the source has no home at the target, and says which line of the config gives it
 //! one.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::config::settled::JobConfig;
 use crate::mapping::{BoundMapping, LeftOut, LeftOutReason};
 use crate::model::{FieldType, Met, ObjectKind, Record, Schema, Writable};
 use crate::plan::Loss;
 use crate::run::read::Sides;
+use crate::state::{LossKind, ToldLoss};
 
 /// Losses in the making, of one kind of object.
 pub(super) struct Losses<'a> {
@@ -137,6 +138,32 @@ impl<'a> Losses<'a> {
 }
 
 /// Why a value of a group is lost for which the target has no field.
+/// Tells what is new of a plan's losses from what a finished run has told.
+pub(super) fn know_told(losses: &mut [Loss], told: &HashMap<LossKind, ToldLoss>) {
+    for loss in losses {
+        let told = told.get(&kind_of(loss));
+        let told = told.filter(|told| told.count >= loss.count);
+        loss.known_since = told.map(|told| told.since);
+    }
+}
+
+/// Returns the losses of a plan to be taken down as told.
+pub(in crate::run) fn to_tell(losses: &[Loss]) -> HashMap<LossKind, u64> {
+    let mut counts: HashMap<LossKind, u64> = HashMap::new();
+    for loss in losses {
+        *counts.entry(kind_of(loss)).or_default() += loss.count;
+    }
+    counts
+}
+
+fn kind_of(loss: &Loss) -> LossKind {
+    LossKind {
+        object: loss.object.to_owned(),
+        field: loss.field.clone(),
+        reason: loss.reason.clone(),
+    }
+}
+
 const NO_FIELD: &str = "the target has no field for it; it is kept as a carried value";
 
 fn loss(
@@ -153,6 +180,7 @@ fn loss(
         examples: met.examples().to_vec(),
         reason,
         remedy,
+        known_since: None,
     }
 }
 

@@ -22,6 +22,8 @@ pub use self::assessed::{Assessed, GroupCount, Sides as BothSides, States};
 use self::cost::takes;
 use self::desired::{desired_groups, leave_out_unknown, lost_pins, unread_definitions};
 pub use self::estimate::{AccountEstimate, Estimate};
+use self::losses::know_told;
+pub(in crate::run) use self::losses::to_tell;
 pub use self::planned::{Cost, Narrowed, Parts, Planned};
 use crate::config::settled::JobConfig;
 use crate::model::policy::Removal;
@@ -196,6 +198,7 @@ impl Runner {
             warnings: &warnings,
         };
         let mut plan = plan(&inputs);
+        know_told(&mut plan.losses, &self.store().told_losses(&job.name)?);
         let mut undoing = None;
         if let Some(ToUndo { run, did }) = asks.undo {
             let profiles = asks.undo.map(|asked| asked.profiles(&sides, &people));

@@ -11,7 +11,7 @@ use crate::plan::{Blocked, Plan, item_id, item_key};
 use crate::run::accounts::Runner;
 use crate::run::apply::{Applied, Approved, Tally};
 use crate::run::error::RunError;
-use crate::run::prepare::Prepared;
+use crate::run::prepare::{Prepared, to_tell};
 use crate::state::{ApprovedBy, Change, FailureNote, Outcome, RunEnd};
 
 impl Runner {
@@ -155,6 +155,9 @@ impl Runner {
             mirrored: prepared.policy.mode == Mode::Mirror,
         });
         let changes: Vec<Change> = mirrored.into_iter().collect();
+        if worked_through {
+            store.tell_losses(&job.name, &to_tell(&plan.losses), now)?;
+        }
         store.finish_run(id, &end, &changes)?;
         Ok(report)
     }

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::bed::{Bed, JOB};
+use crate::support::group_of;
 
 /// What `plan --format json` prints.
 fn plan(bed: &Bed) -> Value {
@@ -14,6 +15,14 @@ fn plan(bed: &Bed) -> Value {
 /// What a command complains of that ends with a code and no result.
 fn complains(bed: &Bed, arguments: &[&str], code: i32) -> String {
     bed.run(arguments).complaint(code).to_owned()
+}
+
+/// Hides the day since which losses are known.
+fn without_day(text: &str) -> String {
+    let Some((before, after)) = text.split_once("known since ") else {
+        return text.to_owned();
+    };
+    format!("{before}known since DAY{}", &after["2026-11-29".len()..])
 }
 
 /// What a person wrote at the target into everything that rosterd had written there.
@@ -36,7 +45,7 @@ fn what_others_changed_at_the_target_is_marked_and_listed() {
     change_outside(&bed);
     let ended = bed.run(&["plan", JOB]);
     ended.assert(0);
-    insta::assert_snapshot!(ended.out, @r#"
+    insta::assert_snapshot!(without_day(&ended.out), @r#"
     Plan for crm-to-mail: crm → mail
 
     Groups
@@ -57,9 +66,7 @@ fn what_others_changed_at_the_target_is_marked_and_listed() {
           "Example" after the last run, now "By \u{1b}]0;hand"
       ! press3@example.org was taken out of "Press": is added again
 
-    Losses  what the target can't hold; where possible rosterd remembers it
-      - time_zone (group): 6 values, for example "America/Chicago"; the target has no field for it; it is kept as a carried value
-          to keep it: [jobs.crm-to-mail.map.group] notes = "'time_zone: ' ~ source.time_zone"
+    1 loss known since DAY: `-v` lists it
 
     Cost: 3 requests to mail, about 1 s at the provider's pace. Reading took 18 requests of crm and 16 requests of mail.
 
@@ -288,6 +295,54 @@ fn what_is_unknown_and_what_has_nothing_to_do_are_told_apart() {
         2,
     );
     assert!(said.contains("--only"), "{said}");
+}
+
+#[test]
+fn a_loss_that_was_told_is_a_line_until_it_grows() {
+    let bed = Bed::new();
+    let told = |arguments: &[&str]| {
+        let ended = bed.run(arguments);
+        ended.assert(0);
+        let known = ended.out.lines().find(|line| line.contains("known since"));
+        let listed = ended.out.matches("\n  - time_zone (group): ").count();
+        (listed, known.map(str::to_owned))
+    };
+    let json = || {
+        let document = bed
+            .run(&["plan", JOB, "--format", "json"])
+            .json(&["losses"]);
+        let losses = document["losses"].as_array().unwrap().clone();
+        assert_eq!(document["summary"]["losses"], losses.len());
+        losses
+    };
+    assert_eq!(told(&["plan", JOB]), (1, None));
+    assert_eq!(told(&["plan", JOB]), (1, None), "a plan is no run");
+    assert!(json().iter().all(|loss| loss.get("known_since").is_none()));
+    assert_eq!(told(&["sync", JOB]), (1, None));
+    let today = json()[0]["known_since"].as_str().unwrap()[..10].to_owned();
+    let line = format!("1 loss known since {today}: `-v` lists it");
+    for command in ["plan", "sync"] {
+        assert_eq!(told(&[command, JOB]), (0, Some(line.clone())));
+        let (listed, known) = told(&["-v", command, JOB]);
+        assert_eq!(listed, 1);
+        assert!(known.unwrap().ends_with(&format!("; known since {today}")));
+    }
+    // The assessment of a migration leaves nothing out.
+    let ended = bed.run(&["migrate", JOB, "--assess"]);
+    assert!(
+        ended.out.contains("- time_zone (group): 6 values"),
+        "{}",
+        ended.out
+    );
+
+    bed.account("crm", |crm| {
+        group_of(crm, "Another", "other", 1);
+    });
+    assert_eq!(told(&["plan", JOB]), (1, None), "it has grown");
+    assert_eq!(json()[0]["count"], 7);
+    bed.sync();
+    let (listed, known) = told(&["plan", JOB]);
+    assert!(listed == 0 && known.is_some(), "{known:?}");
 }
 
 /// A config of three jobs: one has something to do, one is refused by a guard, and one can't be made.

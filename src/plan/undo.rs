@@ -217,6 +217,7 @@ pub fn undo(inputs: &Inputs<'_>, forward: Plan, ask: &UndoInputs<'_>) -> (Plan, 
         blocked: Vec::new(),
         refusals: Vec::new(),
         losses: Vec::new(),
+        changed_outside: Vec::new(),
         warnings: inputs.warnings.iter().cloned().chain(warnings).collect(),
         // What was seen of the source is no measure of a run that did not carry it.
         measured: false,

@@ -147,7 +147,11 @@ sender_url = \"https://www.example.org\"
 sender_reminder = \"You signed up at www.example.org\"
 ";
 
-fn read_faults(path: &Path) -> anyhow::Result<Vec<FaultRule>> {
+/// Reads the fault rules of a file, one or a list.
+///
+/// # Errors
+/// A file that can't be read, or that holds something else.
+pub fn read_faults(path: &Path) -> anyhow::Result<Vec<FaultRule>> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("the fault file {} can't be read", path.display()))?;
     let value: serde_json::Value = serde_json::from_str(&text)

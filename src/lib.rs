@@ -20,7 +20,7 @@
 //! | carry out | [`run`] | one run end to end, in rooms that use only those before them: accounts, read, settle, prepare, apply, record; the only module that sees everything |
 //! | repeat | [`daemon`], [`schedule`] | cron lines in time zones, several jobs, signals |
 //! | show | [`report`], [`cli`] | text and JSON of plans, runs, failures, groups and links, and the files of an export; one file per command |
-//! | rehearse | [`emulator`], [`demo`] | stand-ins for the providers, stricter than the services; shares no code with the adapters |
+//! | rehearse | [`emulator`], [`demo`], [`rehearsal`] | stand-ins for the providers, stricter than the services, which share no code with the adapters; and the engine itself over copies of both real accounts |
 //!
 //! `spool` finds the directory in which what is too long for memory goes.
 //!
@@ -104,6 +104,7 @@ pub mod mapping;
 pub mod model;
 pub mod plan;
 pub mod provider;
+pub mod rehearsal;
 pub mod report;
 pub mod rules;
 pub mod run;

@@ -107,7 +107,7 @@ impl Secret {
     /// Says why there is no secret, without a word of what was found.
     pub fn fetch(&self, place: &str) -> Result<SecretString, SecretError> {
         match self {
-            Secret::Known(secret) => Ok(secret.clone()),
+            Secret::Known(secret) | Secret::StandIn { text: secret, .. } => Ok(secret.clone()),
             Secret::Source(source) => fetch(
                 source,
                 place,

@@ -67,12 +67,28 @@ pub enum Secret {
     Source(SecretSource),
     /// Already at hand.
     Known(SecretString),
+    /// Opens a copy of an account in the place of the account's own secret: it tells the account
+    /// from others as that one does, and has nothing else of it.
+    StandIn {
+        /// What the account's own secret is told from others by.
+        identity: String,
+        /// What opens the copy.
+        text: SecretString,
+    },
 }
 
 impl Secret {
     /// Tells whether a command has to be run for it.
     pub fn is_command(&self) -> bool {
         matches!(self, Secret::Source(SecretSource::Command(_)))
+    }
+
+    /// Returns what stands in for this secret where a copy of the account is opened.
+    pub fn stand_in(&self, text: &str) -> Secret {
+        Secret::StandIn {
+            identity: self.identity(),
+            text: text.into(),
+        }
     }
 
     /// Tells this secret from others without showing it: by where it comes from, or by a hash.
@@ -82,6 +98,7 @@ impl Secret {
             Secret::Known(text) => {
                 blake3::hash(text.expose_secret().as_bytes()).to_hex()[..32].to_owned()
             }
+            Secret::StandIn { identity, .. } => identity.clone(),
         }
     }
 }

@@ -8,6 +8,7 @@ mod address;
 mod capability;
 mod completeness;
 mod forgotten;
+mod gaps;
 mod group;
 mod left_alone;
 mod met;
@@ -27,6 +28,7 @@ pub use capability::{Batches, Capabilities, Join};
 pub use completeness::{Certificate, Complete, CountRule, Incomplete, Reading, TotalMeanings};
 pub use forgotten::Forgotten;
 pub(crate) use forgotten::{hash_of_address, hash_of_id};
+pub use gaps::Gaps;
 pub use group::{
     Fingerprint, Group, GroupKind, GroupRow, GroupStatus, TargetRefusal, Unread, Visibility,
 };

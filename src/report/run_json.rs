@@ -38,6 +38,14 @@ pub fn write_run_json(out: &mut dyn Write, result: &JobResult) -> io::Result<()>
     write_document(out, &Row::new(result, Some(FORMAT_VERSION)))
 }
 
+/// Returns how a run ended as one value, to stand in another document.
+///
+/// # Errors
+/// When it can't be written as JSON.
+pub(super) fn run_value(report: &RunReport) -> io::Result<serde_json::Value> {
+    serde_json::to_value(RunRow::new(report, None)).map_err(io::Error::other)
+}
+
 /// Writes how several jobs ended, as a list.
 ///
 /// # Errors

@@ -42,6 +42,7 @@ mod record;
 mod explain;
 mod meant;
 mod migration;
+mod rehearsal;
 mod undo;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,7 +51,7 @@ use jiff::{SignedDuration, Timestamp};
 
 pub use accounts::{
     AccountLocks, Clock, Gauge, Handle, Meter, OnlineReport, Progress, Runner, RunnerOptions,
-    Silent,
+    SecondsEach, Silent,
 };
 pub use apply::{Approved, ItemFailure};
 pub use error::{RunError, state_exit_code};
@@ -66,6 +67,7 @@ pub use prepare::{
 };
 pub use read::{AccountGroups, Everything, FirstRun, LinkedBy, Prediction};
 pub use record::{Outcome, RunReport};
+pub use rehearsal::BothAccounts;
 
 use crate::config::settled::JobConfig;
 use crate::plan::{Basis, GuardRefusal, Plan, Summary};

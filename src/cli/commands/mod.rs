@@ -20,6 +20,7 @@ pub(super) mod man;
 pub(super) mod migrate;
 pub(super) mod pause;
 pub(super) mod plan;
+pub(super) mod rehearse;
 pub(super) mod restore;
 pub(super) mod retry;
 pub(super) mod run;

@@ -31,6 +31,11 @@ impl Runner {
         }
     }
 
+    /// Counts what a job's accounts were sent so far, before all of it is done.
+    pub(in crate::run) fn count_now(&self, job: &JobConfig) {
+        drop(self.counting(job));
+    }
+
     /// The same for some providers.
     pub(super) fn counting_of(&self, providers: &[&String]) -> Counting {
         Counting {
@@ -120,10 +125,12 @@ impl Runner {
 }
 
 /// How many seconds a request takes, from its sending to its answer.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::run) struct SecondsEach {
-    pub(in crate::run) read: f64,
-    pub(in crate::run) write: f64,
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SecondsEach {
+    /// One that reads.
+    pub read: f64,
+    /// One that writes.
+    pub write: f64,
 }
 
 fn since(now: Statistics, then: Statistics) -> RequestTimes {

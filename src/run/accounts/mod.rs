@@ -13,6 +13,7 @@ mod online;
 mod runner;
 mod set_up;
 
+pub use counting::SecondsEach;
 pub use handle::Handle;
 pub(in crate::run) use handle::unless_stopped;
 pub use locks::AccountLocks;

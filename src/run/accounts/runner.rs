@@ -1,6 +1,6 @@
 //! What runs jobs, and what it gets from outside.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use super::locks::AccountLocks;
 use super::meter::Meter;
 use crate::config::settled::{Config, JobConfig};
 use crate::http::{Statistics, Transport};
+use crate::model::{Gaps, Snapshot};
 use crate::run::error::RunError;
 use crate::state::{Locks, Store};
 
@@ -55,6 +56,9 @@ pub struct RunnerOptions {
     pub wait: Option<Duration>,
     /// The accounts that this process uses; all runners over one state database share them.
     pub account_locks: AccountLocks,
+    /// What was not whole of the accounts that copies stand in for, by the provider's name: nothing
+    /// read from a copy counts as more whole.
+    pub gaps: Arc<BTreeMap<String, Gaps>>,
 }
 
 impl Default for RunnerOptions {
@@ -66,6 +70,7 @@ impl Default for RunnerOptions {
             stop: CancellationToken::new(),
             wait: None,
             account_locks: AccountLocks::default(),
+            gaps: Arc::default(),
         }
     }
 }
@@ -114,9 +119,21 @@ impl Runner {
         &self.inner.store
     }
 
+    /// Returns what it got from outside.
+    pub fn options(&self) -> &RunnerOptions {
+        &self.inner.options
+    }
+
     /// Returns the time of day.
     pub fn now(&self) -> Timestamp {
         (self.inner.options.clock)()
+    }
+
+    /// Makes what was read from a copy of an account no more whole than the account itself was.
+    pub(in crate::run) fn hold_to_gaps(&self, snapshot: &mut Snapshot) {
+        if let Some(gaps) = self.inner.options.gaps.get(&snapshot.provider) {
+            gaps.hold(snapshot);
+        }
     }
 
     /// Finds a job.

@@ -72,6 +72,8 @@ pub struct Everything {
     pub group_doubts: Vec<String>,
     /// Why there may be other people, or more to know of those who are there.
     pub member_doubts: Vec<String>,
+    /// Whether the login sees all of the account, as far as it can tell.
+    pub sees_everything: bool,
 }
 
 impl Everything {
@@ -121,7 +123,7 @@ impl Runner {
         Ok(everything)
     }
 
-    async fn everything(&self, handle: &Handle) -> Result<Everything, RunError> {
+    pub(in crate::run) async fn everything(&self, handle: &Handle) -> Result<Everything, RunError> {
         let name = handle.name.as_str();
         let progress = &self.inner.options.progress;
         let begun = self.now();
@@ -192,6 +194,7 @@ impl Runner {
             requests: handle.account.statistics().requests() - before,
             group_doubts: listed.doubts,
             member_doubts,
+            sees_everything: adapter.sees_everything(),
         })
     }
 

@@ -281,6 +281,7 @@ impl Runner {
             &mut meanings,
             &OwnRemovals::default(),
         );
+        self.hold_to_gaps(&mut snapshot);
         self.set_own_apart(&mut snapshot, &begun.names)?;
         Ok(SourceMembers {
             snapshot,

@@ -223,7 +223,8 @@ impl Runner {
         let listed_at = read_members(&target, &ask, &mut builder, &meanings).await?;
         let own = self.store().own_removals(&job.target_account)?;
         let groups = known.groups.clone();
-        let snapshot = builder.finish(groups, &known.certificate, &mut meanings, &own);
+        let mut snapshot = builder.finish(groups, &known.certificate, &mut meanings, &own);
+        self.hold_to_gaps(&mut snapshot);
         Ok(TargetMembers {
             snapshot,
             staging,

@@ -15,6 +15,7 @@ mod migrate;
 mod output;
 mod plan;
 mod readme;
+mod rehearse;
 mod signals;
 mod state;
 mod story;

@@ -1,0 +1,104 @@
+//! `rosterd rehearse`: a job as it would run, on copies of both accounts.
+
+use std::path::PathBuf;
+
+use crate::cli::context::{Context, find_job, only_job};
+use crate::cli::error::CommandError;
+use crate::cli::exit::ExitCode;
+use crate::cli::format::{Format, FormatArg};
+use crate::cli::output::print;
+use crate::cli::wait::WaitArg;
+use crate::config::Config;
+use crate::emulate::read_faults;
+use crate::emulator::FaultRule;
+use crate::rehearsal::rehearse;
+use crate::report::{write_rehearsal_json, write_rehearsal_text};
+use crate::run::RunError;
+
+/// Runs a job on copies of both real accounts, and says what would have happened.
+///
+/// Reads both accounts, everything that each shows, and loads it into an emulator inside this
+/// process, with a copy of the state database beside it. The job is then run there by the engine
+/// that runs it in truth. The real accounts are only read, and the real state database keeps
+/// nothing of it but the number of requests that reading took.
+///
+/// Says how the run would end, what it would do, whom the target mails afterwards and whom it mailed
+/// before, whether the next run has nothing to do, and what it takes in requests and time. Says as
+/// well what reading could not see and the copies lack.
+///
+/// With `--faults` the copies go wrong in the first run as the file says, which is written as for
+/// `rosterd emulate`; an account goes by the provider's name. The faults end with that run, and more
+/// runs finish what it left.
+///
+/// Time in the copies runs ahead: hours at a provider's pace take as long as they take to compute.
+/// The copies are held in memory, in about 5 kB for each person, and in temporary files, which go
+/// with the command.
+///
+/// Ends with what the run in the copies would end with: 0, 1 failed, 3 refused by a guard, 4 items
+/// need a person. Ends with 1 as well where an account can't be read, and where anybody would be
+/// mailed who refuses it.
+#[derive(clap::Args, Debug)]
+pub(crate) struct RehearseArgs {
+    /// The job; may be left out where the config has only one.
+    job: Option<String>,
+    /// A JSON file with faults to act out in the first run.
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
+    #[command(flatten)]
+    wait: WaitArg,
+    #[command(flatten)]
+    format: FormatArg,
+}
+
+/// Refuses a fault at an account that the job has no part in: it would never happen.
+fn known_accounts(config: &Config, job: &str, faults: &[FaultRule]) -> Result<(), CommandError> {
+    let job = find_job(config, job)?;
+    let named = faults.iter().filter_map(|rule| rule.account.as_deref());
+    let mut unknown = named.filter(|name| *name != job.source && *name != job.target);
+    match unknown.next() {
+        None => Ok(()),
+        Some(name) => Err(CommandError::usage(format!(
+            "the fault file names an account \"{name}\", and job \"{}\" leads from \"{}\" to \"{}\"",
+            job.name, job.source, job.target
+        ))
+        .hint("name one of the two, or leave `account` out for both")),
+    }
+}
+
+pub(crate) async fn cmd_rehearse(
+    context: &Context,
+    args: &RehearseArgs,
+) -> Result<ExitCode, CommandError> {
+    let config = context.config()?;
+    let job = match &args.job {
+        Some(job) => find_job(&config, job)?.name.clone(),
+        None => only_job(&config, "rehearse")?,
+    };
+    // Found out before both accounts are read, which can take an hour.
+    let faults = match &args.faults {
+        Some(path) => {
+            read_faults(path).map_err(|error| CommandError::from_any(ExitCode::Usage, &error))?
+        }
+        None => Vec::new(),
+    };
+    known_accounts(&config, &job, &faults)?;
+    let runner = context.runner_that_waits(config, args.wait.wait)?;
+    let rehearsing = rehearse(&runner, &job, faults);
+    let rehearsed =
+        context
+            .interrupt
+            .run(Box::pin(rehearsing))
+            .await?
+            .map_err(|error| match error {
+                RunError::Stopped => CommandError::new(
+                    ExitCode::Failed,
+                    "the rehearsal was asked to stop; nothing was written to either account",
+                ),
+                error => error.into(),
+            })?;
+    print(|out| match args.format.format {
+        Format::Text => write_rehearsal_text(out, &rehearsed, context.verbose()),
+        Format::Json => write_rehearsal_json(out, &rehearsed),
+    })?;
+    Ok(ExitCode::of(rehearsed.exit_code()))
+}

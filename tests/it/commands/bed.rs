@@ -369,6 +369,21 @@ mode = "managed"
         }
     }
 
+    /// Waits until an account has received a request.
+    pub(crate) fn wait_for_request_to(&self, account: &str) {
+        let mut looks = PATIENCE.as_millis() / LOOK.as_millis();
+        while !self
+            .emulator
+            .requests()
+            .iter()
+            .any(|request| request.account == account)
+        {
+            assert!(looks > 0, "no request to {account} came");
+            looks -= 1;
+            std::thread::park_timeout(LOOK);
+        }
+    }
+
     /// Waits until a provider has received a request that writes.
     pub(crate) fn wait_for_write(&self) {
         // The request arrives in another process's time, so this one looks until it is there.

@@ -1,14 +1,16 @@
 //! A rehearsal says what the run does that follows it, and touches nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use rosterd::emulator::{Account, World};
+use rosterd::emulator::{Account, Fault, FaultRule, Kind, When, World};
 use rosterd::model::ProviderKind;
-use rosterd::rehearsal::{Ended, GroupMail, Mail, rehearse};
+use rosterd::rehearsal::{Ended, GroupMail, Mail, Rehearsed, rehearse};
 use rosterd::run::RunReport;
 use rosterd::state::Store;
 
-use crate::support::{Bench, bench, plain_world, removing_freely, tell};
+use super::bed::{Bed, JOB, small_world};
+use crate::support::{Bench, bench, group_of, plain_world, removing_freely, tell};
 
 /// The provider of a kind in the plain world, and the account that it stands for; of each kind there
 /// is a second one.
@@ -244,4 +246,275 @@ async fn every_pair_is_rehearsed_as_it_then_runs() {
             hold(&bench, target, &format!("{place}, the second time")).await;
         }
     }
+}
+
+/// The answers to creations of groups are lost, and so is every one that would tell what became of
+/// them.
+fn lost_in_the_middle() -> Vec<FaultRule> {
+    let lost = |operation, when| {
+        let rule = FaultRule::every(Fault::ResetAfterEffect).at("mail");
+        rule.on(operation).when(when)
+    };
+    // The first two searches prove the account and list its groups.
+    let searches = (3..=60).map(|number| lost("groups/search", When::Nth(number)));
+    searches.chain([lost("groups/save", When::Every)]).collect()
+}
+
+async fn rehearsed(bench: &Bench, faults: Vec<FaultRule>) -> Rehearsed {
+    rehearse(&bench.runner(), "test", faults)
+        .await
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn people(count: usize) -> Bench {
+    let mut world = plain_world();
+    for (group, prefix) in [("Donors", "donor"), ("News", "reader"), ("Board", "chair")] {
+        group_of(world.account_mut("crm"), group, prefix, count);
+    }
+    bench(world, "crm", "mail", "mode = \"managed\"")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_that_faults_end_is_finished_by_the_next_one() {
+    let bench = people(6);
+    let rehearsed = rehearsed(&bench, lost_in_the_middle()).await;
+    assert_eq!(bench.writes(), []);
+    assert_ne!(rehearsed.runs[0].exit_code(), 0, "{:?}", rehearsed.runs);
+    assert_ne!(rehearsed.exit_code(), 0, "it ends as the run would");
+    assert!(rehearsed.struck > 0);
+    assert_eq!(rehearsed.last().exit_code(), 0, "{:?}", rehearsed.runs);
+    assert!(rehearsed.again.as_ref().unwrap().did_nothing());
+    assert!(rehearsed.requests[1].later > 0);
+    // Each group is there once, and everybody in it.
+    let (_, after) = told(&rehearsed.mail);
+    let expected = [("All", 18), ("Board", 6), ("Donors", 6), ("News", 6)];
+    let expected = expected.map(|(name, count)| (name.to_owned(), count));
+    assert_eq!(after, BTreeMap::from(expected));
+    assert_eq!(rehearsed.mail.groups.len(), 4);
+
+    // What is refused in part rests, and is tried again.
+    let refusing = FaultRule::every(Fault::PartialBatchFailure { every: 2 })
+        .on("contacts/import")
+        .when(When::Nth(1));
+    let rehearsed = self::rehearsed(&bench, vec![refusing]).await;
+    assert_eq!(rehearsed.last().exit_code(), 0, "{:?}", rehearsed.runs);
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_hours_takes_no_time_and_is_counted() {
+    let bench = people(6);
+    let slow = FaultRule {
+        provider: Some(Kind::Emfluence),
+        ..FaultRule::every(Fault::Latency(Duration::from_secs(50)))
+    };
+    let rehearsed = rehearsed(&bench, vec![slow]).await;
+    let sent = rehearsed.requests[1].reads + rehearsed.requests[1].writes;
+    assert!(
+        rehearsed.time.copy_seconds >= 50 * sent,
+        "{:?}",
+        rehearsed.time
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_that_is_cut_short_takes_nobody_out_in_the_copy_either() {
+    let bench = people(6);
+    bench.settle().await;
+    // Nothing of the source is certain any more: it announces more than it shows.
+    bench.emulator.add_fault(
+        FaultRule::every(Fault::ShortPage)
+            .on("GetContacts")
+            .at("crm"),
+    );
+    let real = bench.plan().await;
+    bench.writes();
+    let rehearsed = rehearsed(&bench, Vec::new()).await;
+    assert_eq!(bench.writes(), []);
+    let run = report(&rehearsed.runs[0]);
+    assert_eq!(run.summary.memberships_removed, 0, "{}", tell(run));
+    assert_eq!(run.summary, real.plan.summary, "{}", tell(run));
+    let lacks = rehearsed.copies[0].lacks.join("\n");
+    assert!(
+        lacks.contains("the copy has less than the account")
+            && lacks.contains("nobody is taken out"),
+        "{lacks}"
+    );
+    assert!(rehearsed.mail.no_longer.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_guard_refuses_is_refused_in_the_copy_and_offers_nothing() {
+    let bench = people(6);
+    bench.settle().await;
+    bench.account("crm", |crm| {
+        let donors = crm.find_group("Donors").unwrap();
+        for (contact, _) in crm.members_of(donors) {
+            crm.leave(donors, contact);
+        }
+    });
+    let state = remembered(&bench.store);
+    let guarded = rehearsed(&bench, Vec::new()).await;
+    assert_eq!(remembered(&bench.store), state, "no approval is offered");
+    assert_eq!(guarded.exit_code(), 0, "a floor of ten is not reached");
+    assert_eq!(report(&guarded.runs[0]).summary.memberships_removed, 6);
+
+    let mut bench = bench;
+    bench.reconfigure("[jobs.test]\nsource = \"crm\"\ntarget = \"mail\"\nmode = \"managed\"\n[jobs.test.guards]\nmax_membership_removals = 2\n");
+    let guarded = rehearsed(&bench, Vec::new()).await;
+    assert_eq!(guarded.exit_code(), 3);
+    assert!(guarded.again.is_none());
+    assert!(guarded.mail.no_longer.is_empty());
+    let mut json = Vec::new();
+    rosterd::report::write_rehearsal_json(&mut json, &guarded).unwrap();
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["run"]["outcome"], "refused");
+    assert_eq!(json["run"]["refusals"][0]["approval"], "");
+    let mut text = Vec::new();
+    rosterd::report::write_rehearsal_text(&mut text, &guarded, false).unwrap();
+    let text = String::from_utf8(text).unwrap();
+    assert!(text.contains("A guard refuses the run"), "{text}");
+    assert!(!text.contains("--approve"), "{text}");
+}
+
+/// Names, values and addresses that would upset a terminal, at both sides.
+fn hostile_world() -> World {
+    let mut world = small_world();
+    let evil = "\u{1b}[2J\u{202e}evil<script>alert(1)</script>\"'\u{7}";
+    let long = "x".repeat(10_000);
+    for name in ["crm", "mail"] {
+        let account = world.account_mut(name);
+        let group = group_of(account, &format!("{evil} of {name}"), "evil", 2);
+        let contact = account.contact_by_email("evil0@example.org").unwrap();
+        let profile = &mut account.contact_mut(contact).profile;
+        profile.insert("last_name".to_owned(), evil.to_owned());
+        profile.insert("notes".to_owned(), long.clone());
+        let odd = account.add_contact(&format!("\u{1b}[31mred@{name}.test"));
+        account.join(group, odd);
+        if name == "crm" {
+            account.group_mut(group).postal_address = evil.to_owned();
+        } else {
+            account.group_mut(group).notes = evil.to_owned();
+            account.opt_out_of_group(group, contact);
+        }
+    }
+    world
+}
+
+#[test]
+fn hostile_texts_are_harmless_and_nothing_is_left_behind() {
+    let bed = Bed::over(hostile_world());
+    for arguments in [
+        &["rehearse"][..],
+        &["rehearse", JOB, "-v"],
+        &["rehearse", JOB, "--format", "json"],
+    ] {
+        let ended = bed.run(arguments);
+        assert!(matches!(ended.code, Some(0 | 4)), "{}", ended.err);
+        for harmful in ['\u{1b}', '\u{7}', '\u{202e}'] {
+            let shown = ended.out.contains(harmful) || ended.err.contains(harmful);
+            // JSON escapes what controls, and is for programs.
+            let is_json = arguments.contains(&"json") && harmful == '\u{202e}';
+            assert!(!shown || is_json, "{harmful:?} {}", ended.out);
+        }
+        assert!(!ended.err.contains('@'), "{}", ended.err);
+    }
+    bed.assert_unwritten();
+    let left = std::fs::read_dir(bed.path("tmp")).unwrap().count();
+    assert_eq!(left, 0, "the copy of the state database goes");
+    let history = bed.line("history --format json");
+    assert_eq!(history.json(&["runs"])["runs"], serde_json::json!([]));
+    // Nothing of it opens or names the real accounts.
+    let [password, token] = bed.secrets();
+    let ended = bed.line("rehearse --format json");
+    for secret in [password, token] {
+        assert!(!ended.out.contains(&secret) && !ended.err.contains(&secret));
+    }
+}
+
+#[test]
+fn what_is_typed_wrong_ends_before_any_request() {
+    let bed = Bed::new();
+    for (name, text) in [
+        ("none.json", None),
+        ("words.json", Some("no faults")),
+        (
+            "typo.json",
+            Some(r#"[{"operaton": "GetContacts", "fault": "empty_body"}]"#),
+        ),
+        (
+            "other.json",
+            Some(r#"{"account": "crm9", "fault": "empty_body"}"#),
+        ),
+    ] {
+        if let Some(text) = text {
+            bed.write(name, text);
+        }
+        let ended = bed.run(&["rehearse", JOB, "--faults", name]);
+        let said = ended.complaint(2);
+        assert!(said.contains("fault file"), "{said}");
+    }
+    bed.line("rehearse no-such-job").complaint(2);
+    assert_eq!(bed.emulator.requests(), []);
+}
+
+#[test]
+fn a_fault_file_is_written_as_for_emulate_and_its_end_is_told() {
+    let bed = Bed::new();
+    let faults = serde_json::to_string(&lost_in_the_middle()).unwrap();
+    bed.write("faults.json", &faults);
+    let ended = bed.line("rehearse --faults faults.json");
+    ended.assert(1);
+    for said in [
+        "59 rules (reset_after_effect)",
+        "The first run failed; ",
+        "finished what was left.",
+        "The next run has nothing to do.",
+        "would newly get mail",
+        "Nobody refuses any mail at crm or mail.",
+        "the run would end with 1",
+    ] {
+        assert!(ended.out.contains(said), "{said}: {}", ended.out);
+    }
+    let ended = bed.line("rehearse --faults faults.json --format json");
+    ended.assert(1);
+    let told = ended.json(&[
+        "run",
+        "finishing_runs",
+        "next_run",
+        "mail",
+        "requests",
+        "time",
+    ]);
+    assert_eq!(told["next_run_is_empty"], true);
+    assert_eq!(told["mail"]["newly"].as_array().unwrap().len(), 60);
+    bed.assert_unwritten();
+    // The same job runs in truth as if nothing had been.
+    bed.sync();
+    bed.assert_whole();
+}
+
+#[test]
+fn an_account_that_can_not_be_read_is_a_failure_and_leaves_nothing() {
+    let bed = Bed::new();
+    bed.emulator
+        .add_fault(FaultRule::every(Fault::ServerError(503)).at("mail"));
+    let ended = bed.line("rehearse");
+    ended.complaint(1);
+    assert_eq!(std::fs::read_dir(bed.path("tmp")).unwrap().count(), 0);
+    bed.assert_unwritten();
+}
+
+#[test]
+fn an_interrupted_rehearsal_leaves_nothing() {
+    let bed = Bed::new();
+    bed.emulator
+        .add_fault(FaultRule::every(Fault::Latency(Duration::from_mins(5))).at("mail"));
+    let mut running = bed.start(&["rehearse", JOB, "--log-format", "json", "-v"]);
+    bed.wait_for_request_to("mail");
+    running.signal("TERM");
+    running.wait_for("Stopping");
+    let (code, said) = running.end();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("asked to stop"), "{said}");
+    assert_eq!(std::fs::read_dir(bed.path("tmp")).unwrap().count(), 0);
 }

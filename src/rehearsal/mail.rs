@@ -24,8 +24,11 @@ pub struct Mail {
     pub refusing: u64,
     /// Who of them would get mail then that they refuse, and did not before.
     pub breaches: Vec<Breach>,
-    /// How many refuse mail at the source that the target goes on sending them.
+    /// How many refuse mail at the source that groups of the job go on sending them.
     pub still_mailed: u64,
+    /// How many refuse all mail at the source, and go on getting that of groups which the job has no
+    /// part in.
+    pub still_mailed_elsewhere: u64,
 }
 
 /// How many people get a group's mail.
@@ -235,7 +238,7 @@ pub(super) fn compare(
     if !is_mail {
         return mail;
     }
-    let mut still = BTreeSet::new();
+    let (mut still, mut elsewhere) = (BTreeSet::new(), BTreeSet::new());
     for (group, (name, people)) in &after.groups {
         for (member, who) in people {
             let sources = sources.get(group);
@@ -247,12 +250,18 @@ pub(super) fn compare(
                     });
                 }
             } else if refusers.refuses_at_source(who, sources) {
-                still.insert(who.as_str());
+                let groups = if sources.is_some() {
+                    &mut still
+                } else {
+                    &mut elsewhere
+                };
+                groups.insert(who.as_str());
             }
         }
     }
     mail.breaches.sort();
     mail.still_mailed = still.len() as u64;
+    mail.still_mailed_elsewhere = elsewhere.len() as u64;
     mail
 }
 

@@ -321,7 +321,7 @@ fn refusals(out: &mut dyn Write, rehearsed: &Rehearsed, verbose: bool) -> io::Re
     if !mail.is_mail {
         return writeln!(
             out,
-            "  User groups send no mail, so nobody is mailed who refuses it."
+            "  User groups send no mail, so no refusal is at stake."
         );
     }
     let [source, target] = rehearsed
@@ -355,12 +355,24 @@ fn refusals(out: &mut dyn Write, rehearsed: &Rehearsed, verbose: bool) -> io::Re
             and_more(out, "      ", total, shown)?;
         }
     }
-    if mail.still_mailed > 0 {
-        writeln!(
-            out,
-            "  {CHANGED}!{CHANGED:#} {} at {source} what {target} mails them before and after: the run does not carry it (`members.opt_outs`, a guard, or an item that needs a person).",
-            count(mail.still_mailed, "person refuses", "people refuse")
-        )?;
+    for (number, why) in [
+        (
+            mail.still_mailed,
+            "in groups of this job: the run does not carry it (`members.opt_outs`, a guard, or an item that needs a person)",
+        ),
+        (
+            mail.still_mailed_elsewhere,
+            "in groups that this job has no part in",
+        ),
+    ] {
+        if number > 0 {
+            writeln!(
+                out,
+                "  {CHANGED}!{CHANGED:#} {} mail at {source} and {} mail of {target} before and after, {why}",
+                count(number, "person refuses", "people refuse"),
+                if number == 1 { "gets" } else { "get" },
+            )?;
+        }
     }
     Ok(())
 }
@@ -478,6 +490,7 @@ pub fn write_rehearsal_json(out: &mut dyn Write, rehearsed: &Rehearsed) -> io::R
             refusing: rehearsed.mail.refusing,
             against_their_will: &rehearsed.mail.breaches,
             still_mailed: rehearsed.mail.still_mailed,
+            still_mailed_elsewhere: rehearsed.mail.still_mailed_elsewhere,
         },
     };
     write_document(out, &document)
@@ -525,6 +538,7 @@ struct MailDocument<'a> {
     refusing: u64,
     against_their_will: &'a [Breach],
     still_mailed: u64,
+    still_mailed_elsewhere: u64,
 }
 
 fn outcome(run: &Ended) -> &'static str {

@@ -34,7 +34,7 @@ use crate::run::RunError;
 /// The copies are held in memory, in about 5 kB for each person, and in temporary files, which go
 /// with the command.
 ///
-/// Ends with what the run in the copies would end with: 0, 1 failed, 3 refused by a guard, 4 items
+/// Ends with what the first run in the copies ends with: 0, 1 failed, 3 refused by a guard, 4 items
 /// need a person. Ends with 1 as well where an account can't be read, and where anybody would be
 /// mailed who refuses it.
 #[derive(clap::Args, Debug)]

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use rosterd::emulator::{Account, Fault, FaultRule, Kind, When, World};
+use rosterd::emulator::{Account, Fault, FaultRule, Kind, Seed, When, World};
 use rosterd::model::ProviderKind;
 use rosterd::rehearsal::{Ended, GroupMail, Mail, Rehearsed, rehearse};
 use rosterd::run::RunReport;
@@ -169,9 +169,15 @@ fn remembered(store: &Store) -> BTreeMap<String, i64> {
 }
 
 /// Rehearses, runs in truth, and holds one against the other.
-async fn hold(bench: &Bench, target: ProviderKind, place: &str) {
-    let account = provider(target, true).1;
-    let before = bench.account(&account, |account| mailed(account, target));
+///
+/// Of an account with quirks not every request is the same as of its copy, which has none.
+async fn hold(
+    bench: &Bench,
+    (account, target): (&str, ProviderKind),
+    place: &str,
+    is_plain: bool,
+) -> Rehearsed {
+    let before = bench.account(account, |account| mailed(account, target));
     bench.writes();
     let state = remembered(&bench.store);
     bench.rest().await;
@@ -207,16 +213,19 @@ async fn hold(bench: &Bench, target: ProviderKind, place: &str) {
             .collect()
     };
     assert_eq!(blocked(run), blocked(&real), "{}", show());
-    assert_eq!(run.requests, real.requests, "{}", show());
-    assert_eq!(run.reads, real.reads, "{}", show());
+    if is_plain {
+        assert_eq!(run.requests, real.requests, "{}", show());
+        assert_eq!(run.reads, real.reads, "{}", show());
+    }
     let (then, after) = told(&rehearsed.mail);
     assert_eq!(then, before, "{place}");
-    let now = bench.account(&account, |account| mailed(account, target));
+    let now = bench.account(account, |account| mailed(account, target));
     assert_eq!(after, now, "{place}");
     assert!(rehearsed.mail.breaches.is_empty(), "{place}");
     let again = rehearsed.again.as_ref().expect("the job came to its end");
     assert!(again.did_nothing(), "{place}: {}", tell(report(again)));
     bench.emulator.clear_log();
+    rehearsed
 }
 
 #[tokio::test(start_paused = true)]
@@ -241,11 +250,93 @@ async fn every_pair_is_rehearsed_as_it_then_runs() {
                 &job,
             );
             let place = format!("{} to {}", source.full_title(), target.full_title());
-            hold(&bench, target, &place).await;
+            let at = provider(target, true).1;
+            hold(&bench, (&at, target), &place, true).await;
             go_on(&bench, source);
-            hold(&bench, target, &format!("{place}, the second time")).await;
+            let place = format!("{place}, the second time");
+            hold(&bench, (&at, target), &place, true).await;
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_that_an_account_shows_is_in_its_copy() {
+    let size = Seed {
+        seed: 7,
+        groups: 12,
+        members: 120,
+    };
+    for (source, target, at, kind) in [
+        ("crm", "mail", "mail", ProviderKind::Emfluence),
+        ("mail", "crm", "crm", ProviderKind::GreenRope),
+        (
+            "crm",
+            "campaigns",
+            "campaigns",
+            ProviderKind::ActiveCampaignLists,
+        ),
+        ("campaigns", "mail2", "mail2", ProviderKind::Emfluence),
+        ("staff", "mail", "mail", ProviderKind::Emfluence),
+        (
+            "crm",
+            "staff",
+            "campaigns",
+            ProviderKind::ActiveCampaignUsers,
+        ),
+    ] {
+        let rich = if source == "mail" { "mail" } else { "crm" };
+        let mut world = World::seeded_all(rich, &size).without_pace();
+        if source == "campaigns" {
+            world = World::seeded_all("campaigns", &size).without_pace();
+        }
+        let contacts = if source == "staff" {
+            "users_as_contacts = true\n"
+        } else {
+            ""
+        };
+        let job =
+            format!("{contacts}mode = \"managed\"\n[jobs.test.guards]\nmax_opt_outs = \"none\"");
+        let bench = bench(world, source, target, &job);
+        let place = format!("{source} to {target}");
+        hold(&bench, (at, kind), &place, false).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whom_rosterd_took_out_itself_may_come_back_in_the_copy_as_well() {
+    let mut world = plain_world();
+    group_of(world.account_mut("mail"), "News", "reader", 12);
+    let job = removing_freely("managed")
+        + "\n[jobs.test.members]\nremoval = \"unsubscribe\"\nreadd = true";
+    let bench = bench(world, "mail", "campaigns", &job);
+    bench.settle().await;
+    let both = ["reader3@example.org", "reader4@example.org"];
+    let edit = |work: fn(&mut Account, u64, u64)| {
+        bench.account("mail", |mail| {
+            let news = mail.find_group("News").unwrap();
+            for address in both {
+                let contact = mail.contact_by_email(address).unwrap();
+                work(mail, news, contact);
+            }
+        });
+    };
+    edit(|mail, news, contact| {
+        mail.leave(news, contact);
+    });
+    bench.settle().await;
+    // One of them has refused since, by a click of their own.
+    bench.set_clocks_alike();
+    bench.account("campaigns", |campaigns| {
+        let news = campaigns.find_group("News").unwrap();
+        let contact = campaigns.contact_by_email(both[1]).unwrap();
+        campaigns.refuse_group(news, contact);
+    });
+    edit(|mail, news, contact| {
+        mail.join(news, contact);
+    });
+    let at = ("campaigns", ProviderKind::ActiveCampaignLists);
+    let rehearsed = hold(&bench, at, "back again", true).await;
+    assert_eq!(rehearsed.mail.newly, [both[0]]);
 }
 
 /// The answers to creations of groups are lost, and so is every one that would tell what became of

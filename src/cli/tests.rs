@@ -32,6 +32,7 @@ fn help_names_every_command() {
       apply        Applies a plan that `rosterd plan --out` saved, once
       sync         Makes one unattended run per job: read, plan, guard, apply, verify
       migrate      Moves groups and members to another account, once, while a person looks on
+      rehearse     Runs a job on copies of both real accounts, and says what would have happened
       run          Runs every job on its schedule until it is asked to stop. One per state database
       status       Shows how every job fares, when it runs next and how its last run ended
       schedule     Shows when every job fires next, in the time zone of its schedule

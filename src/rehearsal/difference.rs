@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use compact_str::CompactString;
+
 use crate::model::{Group, Name, Record, Writable, id_order};
 use crate::provider;
 use crate::run::{Everything, RunError};
@@ -147,7 +149,7 @@ fn fields_of(then: &Record, now: &Record) -> String {
         .keys()
         .chain(now.keys())
         .filter(|name| then.get(*name) != now.get(*name))
-        .map(|name| name.as_str())
+        .map(CompactString::as_str)
         .collect();
     fields.sort_unstable();
     fields.dedup();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::emulator::{Account, GroupStatus, MembershipState};
+use crate::emulator::{Account, GroupKind, GroupStatus, MembershipState};
 use crate::model::normalise_address;
 use crate::plan::base::GroupLink;
 
@@ -14,7 +14,8 @@ pub struct Mail {
     pub is_mail: bool,
     /// The target's groups, in the order of their names.
     pub groups: Vec<GroupMail>,
-    /// How many people get mail of at least one group, before and after.
+    /// How many people get mail of at least one group, the provider's own group of everybody apart,
+    /// before and after.
     pub people: [u64; 2],
     /// The addresses of those who get mail then and did not before.
     pub newly: Vec<String>,
@@ -55,7 +56,18 @@ pub struct Breach {
 
 /// Whom an account mails, by group.
 pub(super) struct Mailed {
-    groups: BTreeMap<u64, (String, BTreeMap<u64, String>)>,
+    groups: BTreeMap<u64, Group>,
+    /// The addresses of those who are mailed by any group, by the person's id.
+    addresses: BTreeMap<u64, String>,
+}
+
+/// Whom a group mails.
+struct Group {
+    name: String,
+    /// Whether it is the provider's own, of everybody: that says nothing of who is mailed.
+    is_everybody: bool,
+    /// The ids of the people, in ascending order.
+    people: Vec<u64>,
 }
 
 /// An address as it tells people apart.
@@ -69,44 +81,63 @@ fn address(text: &str) -> String {
 impl Mailed {
     /// Looks at an account: at the members who get mail, or at the users.
     pub(super) fn by(account: &Account, is_mail: bool) -> Mailed {
-        let mut groups = BTreeMap::new();
+        let (mut groups, mut addresses) = (BTreeMap::new(), BTreeMap::new());
         if !is_mail {
             for (id, group) in &account.user_groups {
-                let users = account.users_in(*id).into_iter();
-                let users = users.map(|user| (user, address(&account.users[&user].email)));
-                groups.insert(*id, (group.title.clone(), users.collect()));
+                let people = account.users_in(*id);
+                for user in &people {
+                    addresses.insert(*user, address(&account.users[user].email));
+                }
+                let mailed = Group {
+                    name: group.title.clone(),
+                    is_everybody: false,
+                    people,
+                };
+                groups.insert(*id, mailed);
             }
-            return Mailed { groups };
+            return Mailed { groups, addresses };
         }
-        let is_used = |status| status == GroupStatus::Active;
-        for (id, group) in &account.groups {
-            if !is_used(group.status) {
-                continue;
-            }
+        let used = account.groups.values();
+        let used = used.filter(|group| group.status == GroupStatus::Active);
+        for group in used {
             let active = group.members.iter();
             let active = active.filter(|(_, is)| is.state == MembershipState::Active);
-            let mailed = active.filter_map(|(member, _)| {
-                let contact = account.contact(*member)?;
+            let mut people = Vec::new();
+            for (member, _) in active {
+                let Some(contact) = account.contact(*member) else {
+                    continue;
+                };
                 let is_sendable = contact.opted_out.is_none()
                     && contact.bounced.is_none()
                     && !contact.email.is_empty();
-                is_sendable.then(|| (*member, address(&contact.email)))
-            });
-            groups.insert(*id, (group.name.clone(), mailed.collect()));
+                if is_sendable {
+                    people.push(*member);
+                    addresses
+                        .entry(*member)
+                        .or_insert_with(|| address(&contact.email));
+                }
+            }
+            let mailed = Group {
+                name: group.name.clone(),
+                is_everybody: group.kind == GroupKind::BuiltIn,
+                people,
+            };
+            groups.insert(group.id, mailed);
         }
-        Mailed { groups }
+        Mailed { groups, addresses }
     }
 
     fn people(&self) -> BTreeSet<&str> {
-        let groups = self.groups.values();
+        let groups = self.groups.values().filter(|group| !group.is_everybody);
         groups
-            .flat_map(|(_, people)| people.values().map(String::as_str))
+            .flat_map(|group| &group.people)
+            .map(|member| self.addresses[member].as_str())
             .collect()
     }
 
     fn holds(&self, group: u64, member: u64) -> bool {
         let group = self.groups.get(&group);
-        group.is_some_and(|(_, people)| people.contains_key(&member))
+        group.is_some_and(|group| group.people.binary_search(&member).is_ok())
     }
 }
 
@@ -211,10 +242,8 @@ pub(super) fn compare(
         .into_iter()
         .map(|id| {
             let (then, now) = (before.groups.get(&id), after.groups.get(&id));
-            let name = now.or(then).map(|(name, _)| name.clone());
-            let count = |side: Option<&(String, BTreeMap<u64, String>)>| {
-                side.map(|(_, people)| people.len() as u64)
-            };
+            let name = now.or(then).map(|group| group.name.clone());
+            let count = |side: Option<&Group>| side.map(|group| group.people.len() as u64);
             GroupMail {
                 id,
                 name: name.unwrap_or_default(),
@@ -239,14 +268,15 @@ pub(super) fn compare(
         return mail;
     }
     let (mut still, mut elsewhere) = (BTreeSet::new(), BTreeSet::new());
-    for (group, (name, people)) in &after.groups {
-        for (member, who) in people {
-            let sources = sources.get(group);
+    for (group, Group { name, people, .. }) in &after.groups {
+        let sources = sources.get(group);
+        for member in people {
+            let who = after.addresses[member].as_str();
             if !before.holds(*group, *member) {
                 if refusers.refuses(*group, *member, who, sources) {
                     mail.breaches.push(Breach {
                         group: name.clone(),
-                        member: who.clone(),
+                        member: who.to_owned(),
                     });
                 }
             } else if refusers.refuses_at_source(who, sources) {
@@ -255,7 +285,7 @@ pub(super) fn compare(
                 } else {
                     &mut elsewhere
                 };
-                groups.insert(who.as_str());
+                groups.insert(who);
             }
         }
     }

@@ -19,7 +19,7 @@ use url::Url;
 use super::copy::kind_of;
 use crate::config::Config;
 use crate::config::settled::Credentials;
-use crate::emulator::{Credentials as Login, Emulator, Kind};
+use crate::emulator::{Account, Credentials as Login, Emulator, Kind};
 use crate::http::Transport;
 use crate::model::Gaps;
 use crate::run::{Clock, Progress, RunError, Runner, RunnerOptions};
@@ -101,7 +101,7 @@ impl Stage {
     ) -> Stage {
         let logins: Vec<Login> = emulator.with_world(|world| {
             let accounts = world.accounts.iter();
-            accounts.map(|account| account.credentials()).collect()
+            accounts.map(Account::credentials).collect()
         });
         let mut config = config.clone();
         let mut ways = Vec::new();

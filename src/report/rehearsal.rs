@@ -241,7 +241,7 @@ fn mail(out: &mut dyn Write, rehearsed: &Rehearsed, verbose: bool) -> io::Result
     groups(out, mail, column, verbose)?;
     let [before, after] = mail.people.map(grouped);
     let what = if mail.is_mail {
-        "get mail of at least one group"
+        "get mail of at least one group that people make"
     } else {
         "are in a group"
     };

@@ -57,14 +57,25 @@ pub struct Gaps {
 impl Gaps {
     /// Collects what of a reading is not whole.
     pub fn of(snapshot: &Snapshot) -> Gaps {
-        let listings = snapshot.listings.iter();
         let groups = snapshot.groups.seen().iter();
+        let unlisted = groups.clone().filter(|group| {
+            // Nobody is known of it, and so nobody is missing.
+            snapshot.listing(&group.id).is_none()
+        });
+        let unlisted = unlisted.map(|group| {
+            let gap = Gap {
+                why: vec!["its members were not listed".to_owned()],
+                opt_outs_complete: false,
+            };
+            (group.id.clone(), gap)
+        });
+        let listings = snapshot.listings.iter();
+        let listed =
+            listings.filter_map(|(group, listing)| Some((group.clone(), Gap::of(listing)?)));
         Gaps {
             groups: Gap::of(&snapshot.groups),
             account: Gap::of(&snapshot.account_state),
-            listings: listings
-                .filter_map(|(group, listing)| Some((group.clone(), Gap::of(listing)?)))
-                .collect(),
+            listings: listed.chain(unlisted).collect(),
             unread: groups
                 .filter_map(|group| Some((group.id.clone(), group.unread?)))
                 .collect(),

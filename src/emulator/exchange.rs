@@ -86,8 +86,8 @@ pub(super) struct Context {
     /// Items that a fault refused or that failed by themselves.
     pub(super) failed_items: usize,
     pub(super) token_expired: bool,
-    /// Whether no fault has a part in the request.
-    pub(super) is_plain: bool,
+    /// Whether a fault has a part in the request.
+    pub(super) meets_a_fault: bool,
     fail_every: Vec<usize>,
     poison: Vec<String>,
     misuse: Vec<(MisuseKind, String)>,
@@ -409,7 +409,7 @@ impl State {
         self.blame(&target, context.seq, arrival);
 
         let faults = self.faults.strike(&target.account, kind, &target.operation);
-        context.is_plain = faults.is_empty();
+        context.meets_a_fault = !faults.is_empty();
         for fault in &faults {
             match fault {
                 Fault::PartialBatchFailure { every } => context.fail_every.push(*every),

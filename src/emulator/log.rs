@@ -28,6 +28,9 @@ pub struct RequestRecord {
     pub status: u16,
     /// What came of it: `ok`, `partial`, `error 301`, or the fault that was played.
     pub outcome: String,
+    /// Whether a fault had a part in it, which an outcome does not always say.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub met_a_fault: bool,
     /// When it arrived, by the world's clock.
     pub at: Timestamp,
     /// Milliseconds since the emulator started, by the runtime's clock, for checks of the pace.
@@ -53,6 +56,7 @@ struct Entry {
     items: usize,
     status: u16,
     outcome: Arc<str>,
+    met_a_fault: bool,
     at: Timestamp,
     millis: u64,
 }
@@ -85,6 +89,7 @@ impl Log {
             items: 1,
             status: 0,
             outcome: self.word("in flight"),
+            met_a_fault: false,
             at,
             millis,
         };
@@ -99,6 +104,7 @@ impl Log {
             entry.items = context.items;
             entry.status = status;
             entry.outcome = outcome;
+            entry.met_a_fault = context.meets_a_fault;
         }
     }
 
@@ -116,6 +122,7 @@ impl Log {
             items: entry.items,
             status: entry.status,
             outcome: entry.outcome.to_string(),
+            met_a_fault: entry.met_a_fault,
             at: entry.at,
             millis: entry.millis,
         };

@@ -320,10 +320,7 @@ impl Play<'_> {
         let mut runs = vec![self.once(&runner).await?];
         let copy_seconds = started.elapsed().as_secs_f64().ceil() as u64;
         let log = emulator.requests();
-        let struck = log
-            .iter()
-            .filter(|request| request.outcome.starts_with("fault: "));
-        let struck = struck.count() as u64;
+        let struck = log.iter().filter(|request| request.met_a_fault).count() as u64;
         let sent = |provider: &str, is_write: bool| {
             let sent = log.iter();
             let sent = sent.filter(|request| request.account == provider);
@@ -361,7 +358,7 @@ impl Play<'_> {
             tokio::time::sleep(BETWEEN).await;
             again = Some(self.once(&runner).await?);
         }
-        let time = self.time(&paces(&config, job), &planned, both, &requests);
+        let time = time(&paces(&config, job), &planned, both, &requests);
         Ok(Rehearsed {
             job: job.name.clone(),
             providers: [job.source.clone(), job.target.clone()],
@@ -420,28 +417,22 @@ impl Play<'_> {
             }),
         }
     }
+}
 
-    /// Says how long a run takes at the configured paces, and as the accounts answered.
-    fn time(
-        &self,
-        paces: &[f64; 2],
-        cost: &Cost,
-        both: &BothAccounts,
-        requests: &[Requests; 2],
-    ) -> Time {
-        let (mut predicted, mut answers) = (0.0, 0.0);
-        for ((pace, each), requests) in paces.iter().zip(&both.answers).zip(requests) {
-            let SecondsEach { read, write } = *each;
-            predicted += requests.predicted_reads as f64 * read.max(*pace);
-            predicted += requests.predicted_writes as f64 * write.max(*pace);
-            answers += requests.reads as f64 * (read - pace).max(0.0);
-            answers += requests.writes as f64 * (write - pace).max(0.0);
-        }
-        Time {
-            predicted_seconds: predicted.ceil() as u64 + cost.applying.waits,
-            copy_seconds: 0,
-            answer_seconds: answers.ceil() as u64,
-        }
+/// Says how long a run takes at the configured paces, and as the accounts answered.
+fn time(paces: &[f64; 2], cost: &Cost, both: &BothAccounts, requests: &[Requests; 2]) -> Time {
+    let (mut predicted, mut answers) = (0.0, 0.0);
+    for ((pace, each), requests) in paces.iter().zip(&both.answers).zip(requests) {
+        let SecondsEach { read, write } = *each;
+        predicted += requests.predicted_reads as f64 * read.max(*pace);
+        predicted += requests.predicted_writes as f64 * write.max(*pace);
+        answers += requests.reads as f64 * (read - pace).max(0.0);
+        answers += requests.writes as f64 * (write - pace).max(0.0);
+    }
+    Time {
+        predicted_seconds: predicted.ceil() as u64 + cost.applying.waits,
+        copy_seconds: 0,
+        answer_seconds: answers.ceil() as u64,
     }
 }
 

@@ -217,7 +217,7 @@ impl Call<'_> {
         let sees = &self.login.sees_groups;
         let request = format!("{operation} {reader} {sees:?} {}", params.beside_page());
         let key = Key::new(&self.account.name, request);
-        self.context.is_plain.then_some(key)
+        (!self.context.meets_a_fault).then_some(key)
     }
 
     pub(super) fn page(

@@ -50,7 +50,7 @@ pub(super) fn get(call: &mut Call<'_>, root: &Node) -> Answer {
         call.context.misuse(MisuseKind::MixedAccounts, "get_all");
     }
     let is_json = root.attribute("response") == Some("json");
-    if call.context.is_plain && !everywhere && !is_json {
+    if !call.context.meets_a_fault && !everywhere && !is_json {
         let rows = written_rows(call, root, &criteria)?;
         if rows.count == 0 && call.account().settings.greenrope.empty_is_error {
             return Err(Failure::new(Failure::NO_CONTACT, "No contacts were found."));

@@ -438,7 +438,15 @@ fn last_line(rehearsed: &Rehearsed) -> String {
         _ if !rehearsed.mail.breaches.is_empty() => {
             format!("{STOP}Rehearsed: people would be mailed who refuse it.{STOP:#}")
         }
-        code => format!("{CHANGED}Rehearsed: the run would end with {code}.{CHANGED:#}"),
+        code => {
+            let meaning = match code {
+                1 => " (failed)",
+                3 => " (refused: nothing written)",
+                4 => " (finished, and items need a person)",
+                _ => "",
+            };
+            format!("{CHANGED}Rehearsed: the run would end with {code}{meaning}.{CHANGED:#}")
+        }
     }
 }
 

@@ -53,7 +53,8 @@ pub(crate) async fn cmd_migrate(
     args: &MigrateArgs,
 ) -> Result<ExitCode, CommandError> {
     let mut config = context.config()?;
-    let job = job_of(&mut config, args)?;
+    let pair = args.from.as_ref().zip(args.to.as_ref());
+    let job = job_of(&mut config, args.job.as_ref(), pair, "migrate")?;
     if !args.assess {
         // Found out before both accounts are read, which can take an hour.
         args.yes.can_be_answered(
@@ -97,11 +98,16 @@ fn command(args: &MigrateArgs, job: &str) -> String {
     }
 }
 
-/// Finds the job that is meant, or makes the one of a pair that has none.
-fn job_of(config: &mut Config, args: &MigrateArgs) -> Result<String, CommandError> {
-    let (Some(from), Some(to)) = (&args.from, &args.to) else {
-        let Some(job) = &args.job else {
-            return only_job(config, "migrate");
+/// Finds the job that is meant, or makes the one of a pair of providers that has none.
+pub(super) fn job_of(
+    config: &mut Config,
+    job: Option<&String>,
+    pair: Option<(&String, &String)>,
+    command: &str,
+) -> Result<String, CommandError> {
+    let Some((from, to)) = pair else {
+        let Some(job) = job else {
+            return only_job(config, command);
         };
         return Ok(find_job(config, job)?.name.clone());
     };
@@ -123,7 +129,9 @@ fn job_of(config: &mut Config, args: &MigrateArgs) -> Result<String, CommandErro
             "several jobs lead from \"{from}\" to \"{to}\": {}",
             several.join(", ")
         ))
-        .hint("name the one that is meant: `rosterd migrate JOB`")),
+        .hint(format!(
+            "name the one that is meant: `rosterd {command} JOB`"
+        ))),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::cli::context::{Context, find_job, only_job};
+use super::migrate::job_of;
+use crate::cli::context::{Context, find_job};
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::format::{Format, FormatArg};
@@ -40,7 +41,15 @@ use crate::run::RunError;
 #[derive(clap::Args, Debug)]
 pub(crate) struct RehearseArgs {
     /// The job; may be left out where the config has only one.
+    #[arg(conflicts_with_all = ["from", "to"])]
     job: Option<String>,
+    /// The provider to read, in place of a job.
+    #[arg(long, value_name = "PROVIDER", requires = "to")]
+    from: Option<String>,
+    /// The provider whose copy is written to. Without a job of this pair in the config everything is
+    /// as `migrate` does it by default.
+    #[arg(long, value_name = "PROVIDER", requires = "from")]
+    to: Option<String>,
     /// A JSON file with faults to act out in the first run.
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
@@ -69,11 +78,9 @@ pub(crate) async fn cmd_rehearse(
     context: &Context,
     args: &RehearseArgs,
 ) -> Result<ExitCode, CommandError> {
-    let config = context.config()?;
-    let job = match &args.job {
-        Some(job) => find_job(&config, job)?.name.clone(),
-        None => only_job(&config, "rehearse")?,
-    };
+    let mut config = context.config()?;
+    let pair = args.from.as_ref().zip(args.to.as_ref());
+    let job = job_of(&mut config, args.job.as_ref(), pair, "rehearse")?;
     // Found out before both accounts are read, which can take an hour.
     let faults = match &args.faults {
         Some(path) => {

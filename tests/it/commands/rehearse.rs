@@ -583,6 +583,25 @@ fn a_fault_file_is_written_as_for_emulate_and_its_end_is_told() {
 }
 
 #[test]
+fn a_pair_without_a_job_is_rehearsed_as_it_is_migrated() {
+    let bed = Bed::new();
+    let config = bed.read("rosterd.toml");
+    let (providers, _) = config.split_once("\n[jobs.").unwrap();
+    bed.write("rosterd.toml", providers);
+    bed.line("rehearse --from crm").complaint(2);
+    let ended = bed.line("rehearse --from crm --to mail --format json");
+    ended.assert(0);
+    let rehearsed = ended.json(&["run", "mail"]);
+    assert_eq!(rehearsed["mail"]["people_after"], 60);
+    bed.assert_unwritten();
+    let ended = bed.line("migrate --from crm --to mail --yes --format json");
+    ended.assert(0);
+    let migrated = ended.json(&["summary"]);
+    assert_eq!(rehearsed["run"]["summary"], migrated["summary"]);
+    bed.assert_whole();
+}
+
+#[test]
 fn an_account_that_can_not_be_read_is_a_failure_and_leaves_nothing() {
     let bed = Bed::new();
     bed.emulator

@@ -533,7 +533,7 @@ impl Summary {
                 Edit::SetOptOut { .. } => summary.opt_outs += members,
                 Edit::CreateMembers { .. } => summary.members_created += members,
                 Edit::UpdateMember { .. } | Edit::ChangeAddress { .. } => {
-                    summary.members_updated += 1
+                    summary.members_updated += 1;
                 }
                 Edit::AddMemberships { .. } | Edit::BringBack { .. } => {
                     summary.memberships_added += members;

@@ -13,6 +13,7 @@ mod properties;
 mod renames;
 mod scope;
 mod seats;
+mod shown;
 mod table;
 mod text;
 mod world;

@@ -483,11 +483,15 @@ impl Text<'_> {
         if all.is_empty() {
             return Ok(());
         }
-        heading(
-            out,
-            "Profiles",
-            &count(all.len() as u64, "person", "people"),
-        )?;
+        let people = count(all.len() as u64, "person", "people");
+        // Whoever gets another address and other values has two changes.
+        let changes = self.planned.plan.summary.members_updated;
+        let note = if changes == all.len() as u64 {
+            people
+        } else {
+            format!("{} of {people}", count(changes, "change", "changes"))
+        };
+        heading(out, "Profiles", &note)?;
         let shown = limit(all.len(), self.verbose);
         for ProfileChange {
             member,

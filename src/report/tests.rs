@@ -341,7 +341,7 @@ fn a_plan_reads_from_opt_outs_to_the_last_line() {
       + 1 person with 1 field, for example ana@example.org
           firstName  "Ana"
 
-    Profiles  1 person
+    Profiles  2 changes of 1 person
       ~ bo@old.example.org → bo@example.org  address
           firstName  (empty) → "Bo"
           phone      "555 0100" → (empty)
@@ -370,7 +370,7 @@ fn a_plan_reads_from_opt_outs_to_the_last_line() {
 
     Cost: 6 requests to mail, about 4 s at the provider's pace. Reading took 3 requests of crm and 9 requests of mail.
 
-    Plan: 3 opt-outs to carry, 1 group to create, 1 group to change, 1 group to adopt, 2 people to create, 2 people to update, 2 memberships to add, 1 membership to remove, 1 group to archive. Refused by a guard.
+    Plan: 3 opt-outs to carry, 1 group to create, 1 group to change, 1 group to adopt, 2 people to create, 2 profile changes to make, 2 memberships to add, 1 membership to remove, 1 group to archive. Refused by a guard.
     "#);
 }
 
@@ -428,7 +428,7 @@ fn a_part_of_a_plan_holds_what_concerns_it_and_adds_up() {
           rosterd sync crm-to-mail --approve 0123456789ab
 
     Shown, of 14 operations: 3 opt-outs to carry, 1 group to adopt, 1 person to create, 1 membership to remove. Refused by a guard.
-    The whole plan: 3 opt-outs to carry, 1 group to create, 1 group to change, 1 group to adopt, 2 people to create, 2 people to update, 2 memberships to add, 1 membership to remove, 1 group to archive.
+    The whole plan: 3 opt-outs to carry, 1 group to create, 1 group to change, 1 group to adopt, 2 people to create, 2 profile changes to make, 2 memberships to add, 1 membership to remove, 1 group to archive.
     "#);
     let json = written(|out| write_plan_json(out, &planned));
     let document: serde_json::Value = serde_json::from_str(&json).unwrap();

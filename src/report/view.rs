@@ -108,10 +108,9 @@ impl OutsideRow<'_> {
         match (self.field, self.changed.fate) {
             (None, OnDrift::Overwrite) => "is added again",
             (None, OnDrift::Keep) => "stays out",
-            (None, OnDrift::Stop) => "stops the run",
             (Some(_), OnDrift::Overwrite) => "is overwritten",
             (Some(_), OnDrift::Keep) => "is kept",
-            (Some(_), OnDrift::Stop) => "stops the run",
+            (_, OnDrift::Stop) => "stops the run",
         }
     }
 }

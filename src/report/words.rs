@@ -212,10 +212,10 @@ pub(super) fn summary(summary: &Summary, done: bool) -> Vec<String> {
         ),
         (
             summary.members_updated,
-            "person",
-            "people",
-            "to update",
-            "updated",
+            "profile change",
+            "profile changes",
+            "to make",
+            "made",
         ),
         (
             summary.memberships_added,

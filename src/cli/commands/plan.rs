@@ -159,6 +159,7 @@ async fn plan_all(
     let jobs = active_jobs(&config, &Context::store(&config)?)?;
     let left_out = config.jobs.len() - jobs.len();
     let runner = context.runner_that_waits(config, args.wait.wait)?;
+    let is_json = args.format == PlanFormat::Json;
     let mut list = PlanList::default();
     let mut codes = Vec::new();
     let mut known: Vec<Vec<Meant>> = Vec::new();
@@ -167,37 +168,40 @@ async fn plan_all(
             codes.push(ExitCode::Failed);
             break;
         }
-        match make(context, &runner, job, args).await {
+        let made = make(context, &runner, job, args).await;
+        let apart = |out: &mut dyn Write| match codes.len() {
+            0 => Ok(()),
+            _ => writeln!(out, "\n"),
+        };
+        let code = match made {
             Ok(Made { mut planned, meant }) => {
-                codes.push(code_of(&planned, args));
+                let code = code_of(&planned, args);
                 prepare_to_print(&mut planned, &meant, args);
                 known.push(meant);
-                print(|out| match args.format {
-                    PlanFormat::Json => list.plan(out, &planned),
-                    _ => {
-                        if codes.len() > 1 {
-                            writeln!(out, "\n")?;
-                        }
-                        write_plan_text(out, &planned, context.verbose())
+                print(|out| {
+                    if is_json {
+                        return list.plan(out, &planned);
                     }
+                    apart(out)?;
+                    write_plan_text(out, &planned, context.verbose())
                 })?;
+                code
             }
             Err(failure) => {
                 tell(|out| failure.print(out));
-                codes.push(failure.code());
-                print(|out| match args.format {
-                    PlanFormat::Json => list.failure(out, &no_run(job, &failure)),
-                    _ => {
-                        if codes.len() > 1 {
-                            writeln!(out, "\n")?;
-                        }
-                        writeln!(out, "No plan for {}: {}", harmless(job), failure.message())
+                print(|out| {
+                    if is_json {
+                        return list.failure(out, &no_run(job, &failure));
                     }
+                    apart(out)?;
+                    writeln!(out, "No plan for {}: {}", harmless(job), failure.message())
                 })?;
+                failure.code()
             }
-        }
+        };
+        codes.push(code);
     }
-    if args.format == PlanFormat::Json {
+    if is_json {
         print(|out| list.end(out))?;
     } else if jobs.is_empty() {
         tell(|out| writeln!(out, "Every job is paused or disabled: nothing was planned."));

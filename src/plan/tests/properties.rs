@@ -17,7 +17,7 @@ use crate::plan::{Edit, GroupPair, Inputs, PairIx, PersonIx, Plan, fold_group_na
 use crate::testing::cases;
 
 /// One random fact: what it is about, and three numbers that say which.
-type Fact = (u8, u8, u8, u8);
+pub(super) type Fact = (u8, u8, u8, u8);
 
 const NAMES: [&str; 6] = ["A", "B", "C", "a", "B ", "D"];
 const PEOPLE: [&str; 6] = ["ana", "bo", "cy", "dee", "eve", "fay"];
@@ -36,7 +36,7 @@ const STATUSES: [MemberStatus; 4] = [
     MemberStatus::Held,
 ];
 
-fn facts() -> impl Strategy<Value = Vec<Fact>> {
+pub(super) fn facts() -> impl Strategy<Value = Vec<Fact>> {
     vec((0..28_u8, any::<u8>(), any::<u8>(), any::<u8>()), 0..40)
 }
 
@@ -237,7 +237,7 @@ fn tell(world: &mut TestWorld, fact: Fact, at_source_only: bool) {
     }
 }
 
-fn world_of(facts: &[Fact]) -> TestWorld {
+pub(super) fn world_of(facts: &[Fact]) -> TestWorld {
     let mut world = TestWorld::new();
     let mut facts = facts.to_vec();
     // Groups come first, whatever the order of the facts, so that few facts fit nowhere.

@@ -20,6 +20,7 @@ use crate::plan::fields::FieldEdit;
 use crate::plan::{
     DesiredGroup, Inputs, People, PersonFacts, PersonIx, Plan, Policy, name_by_links, plan,
 };
+use crate::run::{Cost, Planned};
 
 /// A provider that holds what planning looks at: unique names, an external id, a protected flag and
 /// a free field.
@@ -312,6 +313,35 @@ pub(super) struct Read {
     target: Snapshot,
     base: Base,
     people: People,
+}
+
+impl Read {
+    /// Puts a plan of what was read together with what showing it takes.
+    pub(super) fn shown(self, plan: Plan) -> Planned {
+        let nameless = self.people.iter().map(|(person, _)| person);
+        let nameless = nameless.map(|person| {
+            let Read {
+                names,
+                source,
+                target,
+                people,
+                ..
+            } = &self;
+            let name = people.key(person, source, target, names);
+            (person, name.into_owned())
+        });
+        Planned {
+            nameless: nameless.collect(),
+            plan,
+            names: self.names.into(),
+            people: self.people,
+            cost: Cost::default(),
+            created_values: BTreeMap::new(),
+            first_run: false,
+            accepted: BTreeSet::new(),
+            narrowed: None,
+        }
+    }
 }
 
 pub(super) const NO_LIMIT: Limit = Limit {

@@ -70,7 +70,7 @@ fn what_others_changed_at_the_target_is_marked_and_listed() {
 
     Cost: 3 requests to mail, about 1 s at the provider's pace. Reading took 18 requests of crm and 16 requests of mail.
 
-    Plan: 1 group to change, 1 person to update, 1 membership to add. 3 changed outside.
+    Plan: 1 group to change, 1 profile change to make, 1 membership to add. 3 changed outside.
 
     Next: `rosterd sync crm-to-mail` plans anew and applies; to apply exactly what was reviewed, `rosterd plan crm-to-mail --out FILE`, then `rosterd apply FILE`.
     "#);

@@ -289,6 +289,7 @@ impl Serialize for OutsideRow<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let view::OutsideRow {
             group,
+            group_id,
             member,
             field,
             changed,
@@ -302,6 +303,9 @@ impl Serialize for OutsideRow<'_> {
         row.serialize_field("what", what.as_str())?;
         if let Some(group) = group {
             row.serialize_field("group", group)?;
+        }
+        if let Some(id) = group_id {
+            row.serialize_field("id", id)?;
         }
         if let Some(member) = member {
             row.serialize_field("member", member)?;

@@ -163,7 +163,12 @@ fn part(out: &mut dyn Write, plan: &Plan, narrowed: &Narrowed) -> io::Result<()>
             count(of as u64, one, many)
         )
     }));
-    writeln!(out, "Only {}: shows {}.", listed(&only), listed(&parts))?;
+    writeln!(
+        out,
+        "Only {}: shows {}. What concerns others as well is cut to what was asked for.",
+        listed(&only),
+        listed(&parts)
+    )?;
     for one in &narrowed.unconcerned {
         writeln!(out, "Nothing in this plan concerns {}.", quoted(one))?;
     }

@@ -394,7 +394,7 @@ fn a_part_of_a_plan_holds_what_concerns_it_and_adds_up() {
     tell_twins_apart(&mut planned.plan);
     insta::assert_snapshot!(written(|out| write_plan_text(out, &planned, false)), @r#"
     Plan for crm-to-mail: crm → mail
-    Only "Staff", dee@example.org, eve@example.org and "Nothing": shows 6 of 14 operations, 1 of 3 withheld items, 0 of 1 blocked item, 0 of 1 loss and 0 of 1 warning.
+    Only "Staff", dee@example.org, eve@example.org and "Nothing": shows 6 of 14 operations, 1 of 3 withheld items, 0 of 1 blocked item, 0 of 1 loss and 0 of 1 warning. What concerns others as well is cut to what was asked for.
     Nothing in this plan concerns "Nothing".
 
     Opt-outs  carried before anything else

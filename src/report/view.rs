@@ -94,6 +94,8 @@ pub(super) struct ProfileChange<'a> {
 pub(super) struct OutsideRow<'a> {
     /// The group, for a field of one and for a membership.
     pub(super) group: Option<&'a str>,
+    /// The group's id at the target.
+    pub(super) group_id: Option<&'a str>,
     /// The person, for a field of one and for a membership.
     pub(super) member: Option<&'a str>,
     /// The field, under the target's name; nothing for a membership.
@@ -118,19 +120,17 @@ impl OutsideRow<'_> {
 /// Returns what somebody changed at the target since the last run, row by row.
 pub(super) fn changed_outside(planned: &Planned) -> impl Iterator<Item = OutsideRow<'_>> {
     planned.plan.changed_outside.iter().map(|changed| {
-        let group = |pair: PairIx| Some(planned.plan.pair(pair).name.as_str());
-        let (group, member, field) = match &changed.what {
-            Outside::Group(pair, field) => (group(*pair), None, Some(field.as_str())),
-            Outside::Member(person, field) => {
-                (None, Some(planned.member(*person)), Some(field.as_str()))
-            }
-            Outside::Address(person) => (None, Some(planned.member(*person)), Some("address")),
-            Outside::Membership(pair, person) => {
-                (group(*pair), Some(planned.member(*person)), None)
-            }
+        let (pair, person, field) = match &changed.what {
+            Outside::Group(pair, field) => (Some(*pair), None, Some(field.as_str())),
+            Outside::Member(person, field) => (None, Some(*person), Some(field.as_str())),
+            Outside::Address(person) => (None, Some(*person), Some("address")),
+            Outside::Membership(pair, person) => (Some(*pair), Some(*person), None),
         };
+        let pair = pair.map(|pair| planned.plan.pair(pair));
+        let member = person.map(|person| planned.member(person));
         OutsideRow {
-            group,
+            group: pair.map(|pair| pair.name.as_str()),
+            group_id: pair.and_then(|pair| pair.target.as_deref()),
             member,
             field,
             changed,

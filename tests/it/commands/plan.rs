@@ -84,9 +84,10 @@ fn what_others_changed_at_the_target_is_marked_and_listed() {
         json!({"what": "member", "member": "donor2@example.org", "field": "lastName",
             "base": "Example", "now": "By \u{1b}]0;hand", "wanted": "Example", "fate": "overwrite"})
     );
+    let press = bed.account("mail", |mail| mail.find_group("Press").unwrap());
     assert_eq!(
         rows[2],
-        json!({"what": "membership", "group": "Press", "member": "press3@example.org", "fate": "overwrite"})
+        json!({"what": "membership", "group": "Press", "id": press.to_string(), "member": "press3@example.org", "fate": "overwrite"})
     );
     let marked = document["operations"].as_array().unwrap().iter();
     let marked: Vec<&Value> = marked
@@ -155,7 +156,7 @@ fn a_part_of_a_plan_says_how_much_it_leaves_out() {
     insta::assert_snapshot!(ended.out, @r#"
     Plan for crm-to-mail: crm → mail
     Nothing is remembered of this job yet: this is its first run, or its state was lost.
-    Only "press", donor3@example.org and nobody@example.org: shows 4 of 13 operations, 0 of 1 loss and 0 of 1 warning.
+    Only "press", donor3@example.org and nobody@example.org: shows 4 of 13 operations, 0 of 1 loss and 0 of 1 warning. What concerns others as well is cut to what was asked for.
     Nothing in this plan concerns nobody@example.org.
 
     Groups

@@ -12,6 +12,7 @@ mod format;
 mod interrupt;
 mod logging;
 mod output;
+mod page;
 mod paint;
 mod progress;
 #[cfg(test)]

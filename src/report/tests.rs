@@ -50,7 +50,7 @@ fn record(pairs: &[(&str, &str)]) -> Record {
 }
 
 /// Makes a plan for people with these addresses; they have to stand in the order of the alphabet.
-fn planned(addresses: &[&str], plan: Plan) -> Planned {
+pub(super) fn planned(addresses: &[&str], plan: Plan) -> Planned {
     let mut names = Names::new();
     let rows = addresses.iter().enumerate().map(|(at, address)| Member {
         id: names.intern(&at.to_string()),
@@ -82,7 +82,7 @@ fn planned(addresses: &[&str], plan: Plan) -> Planned {
     }
 }
 
-fn empty_plan() -> Plan {
+pub(super) fn empty_plan() -> Plan {
     Plan {
         job: "crm-to-mail".to_owned(),
         source: "crm".to_owned(),
@@ -106,7 +106,7 @@ fn empty_plan() -> Plan {
     }
 }
 
-fn pair(source: &str, target: Option<&str>, name: &str) -> GroupPair {
+pub(super) fn pair(source: &str, target: Option<&str>, name: &str) -> GroupPair {
     GroupPair {
         source: Some(source.to_owned()),
         target: target.map(str::to_owned),
@@ -117,7 +117,7 @@ fn pair(source: &str, target: Option<&str>, name: &str) -> GroupPair {
     }
 }
 
-fn refusal() -> GuardRefusal {
+pub(super) fn refusal() -> GuardRefusal {
     GuardRefusal {
         guard: "max_membership_removals",
         group: None,
@@ -154,7 +154,7 @@ fn loss() -> Loss {
     }
 }
 
-fn full_plan() -> Planned {
+pub(super) fn full_plan() -> Planned {
     let [ana, bo, cy, dee, eve] = [0, 1, 2, 3, 4].map(PersonIx);
     let [donors, staff, board, former, friends] = [0, 1, 2, 3, 4].map(PairIx);
     let operations = vec![
@@ -296,7 +296,9 @@ fn full_plan() -> Planned {
 }
 
 /// Runs a writer and returns what it wrote, without colours.
-fn written(write: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>) -> String {
+pub(super) fn written(
+    write: impl FnOnce(&mut dyn std::io::Write) -> std::io::Result<()>,
+) -> String {
     let mut out = Vec::new();
     write(&mut out).unwrap();
     anstream::adapter::strip_str(&String::from_utf8(out).unwrap()).to_string()
@@ -532,7 +534,7 @@ fn the_keys_of_a_plan_keep_their_order() {
 }
 
 /// Makes a plan that creates people, each with as many fields as its number asks for.
-fn creating(fields_of: &[usize]) -> Planned {
+pub(super) fn creating(fields_of: &[usize]) -> Planned {
     let addresses: Vec<String> = (0..fields_of.len())
         .map(|at| format!("p{at:03}@example.org"))
         .collect();
@@ -677,40 +679,11 @@ fn long_lists_are_cut_unless_all_is_wanted() {
     assert_eq!(long.matches("@example.org").count(), 30);
 }
 
-#[test]
-fn a_page_escapes_everything_and_loads_nothing() {
-    let page = written(|out| write_plan_html(out, &full_plan()));
-    assert!(page.starts_with("<!DOCTYPE html>"));
-    assert!(page.contains("Friends &lt;&amp;&gt;"), "{page}");
-    assert!(page.contains("Former \\u{202e}members"), "{page}");
-    for forbidden in ["<script", "http://", "https://", "src=", "Friends <&>"] {
-        assert!(!page.contains(forbidden), "{forbidden} in {page}");
-    }
-    for address in [
-        "ana@example.org",
-        "bo@old.example.org",
-        "cy@example.org",
-        "dee@example.org",
-        "eve@example.org",
-        "0123456789ab",
-    ] {
-        assert!(page.contains(address), "{address}");
-    }
-    let opened: BTreeSet<&str> = ["table", "ul", "section", "details"].into();
-    for element in opened {
-        assert_eq!(
-            page.matches(&format!("<{element}")).count(),
-            page.matches(&format!("</{element}>")).count(),
-            "{element}"
-        );
-    }
-}
-
-fn start() -> Timestamp {
+pub(super) fn start() -> Timestamp {
     "2026-03-01T06:00:00Z".parse().unwrap()
 }
 
-fn after(seconds: i64) -> Timestamp {
+pub(super) fn after(seconds: i64) -> Timestamp {
     start() + SignedDuration::from_secs(seconds)
 }
 

@@ -356,7 +356,12 @@ pub(super) fn by_reason<'a>(
     sorted
 }
 
-fn group_change<'a>(plan: &'a Plan, edit: &'a Edit, marks: &Marks<'_>) -> Option<GroupChange<'a>> {
+/// Returns what an edit changes of a group itself; nothing where it is about people.
+pub(super) fn group_change<'a>(
+    plan: &'a Plan,
+    edit: &'a Edit,
+    marks: &Marks<'_>,
+) -> Option<GroupChange<'a>> {
     let pair = plan.pair(edit.pair()?);
     let name = pair.name.as_str();
     let lifted = |lift: bool| {
@@ -467,7 +472,8 @@ fn set(fields: &Record) -> Vec<FieldChange<'_>> {
         .collect()
 }
 
-fn compared<'a>(
+/// Returns what is written, beside what was there.
+pub(super) fn compared<'a>(
     edit: &Edit,
     fields: &'a Record,
     before: &'a Record,

@@ -10,10 +10,11 @@ use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::format::PlanFormat;
 use crate::cli::output::{print, tell};
+use crate::cli::page::page_about;
 use crate::cli::wait::WaitArg;
 use crate::config::Config;
 use crate::report::{
-    PlanList, harmless, narrow, tell_twins_apart, write_plan_html, write_plan_json,
+    PageAbout, PlanList, harmless, narrow, tell_twins_apart, write_plan_html, write_plan_json,
     write_plan_text, write_plans_in_short,
 };
 use crate::run::{Meant, Planned, Runner};
@@ -80,7 +81,14 @@ pub(crate) async fn cmd_plan(context: &Context, args: &PlanArgs) -> Result<ExitC
     print(|out| match args.format {
         PlanFormat::Text => write_plan_text(out, &planned, context.verbose()),
         PlanFormat::Json => write_plan_json(out, &planned),
-        PlanFormat::Html => write_plan_html(out, &planned),
+        PlanFormat::Html => {
+            let job = runner.config().jobs.get(&job);
+            let about = PageAbout {
+                saved: args.out.as_ref().map(|path| path.display().to_string()),
+                ..page_about(context, runner.config(), job)
+            };
+            write_plan_html(out, &planned, &about)
+        }
     })?;
     Ok(code)
 }

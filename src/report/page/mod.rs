@@ -1,0 +1,120 @@
+//! A plan as one HTML page, to be handed to a colleague for review.
+//!
+//! The page is whole in itself and asks nobody for anything: a policy in it allows one style and one
+//! script by their prints, and nothing else. The items stand in it as data, which the script shows a
+//! part at a time, so that tens of thousands of people don't stall a browser. Without the script the
+//! page still tells everything but the single items, and says how to get those.
+
+mod html;
+mod kind;
+mod parts;
+mod plan;
+mod rows;
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, Write};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use html::Escaped;
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::words::instant;
+
+pub use plan::write_plan_html;
+
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+
+/// What a page says about itself.
+#[derive(Clone, Debug)]
+pub struct PageAbout {
+    /// When it is made.
+    pub made: Timestamp,
+    /// The zone in which times are shown.
+    pub zone: TimeZone,
+    /// The config that it is made by.
+    pub config: String,
+    /// The account that is read.
+    pub source: Option<PageAccount>,
+    /// The account that is written to.
+    pub target: Option<PageAccount>,
+    /// The file in which the same plan was saved.
+    pub saved: Option<String>,
+}
+
+/// An account as a page names it; nothing of it is secret.
+#[derive(Clone, Debug)]
+pub struct PageAccount {
+    /// The provider's name in the config.
+    pub name: String,
+    /// What it speaks.
+    pub kind: String,
+    /// Where it is reached.
+    pub host: String,
+    /// The account's number, where it has one.
+    pub id: Option<String>,
+}
+
+/// Writes everything before the data.
+fn begin(out: &mut dyn Write, title: &str) -> io::Result<()> {
+    writeln!(
+        out,
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src '{}'; \
+         script-src '{}'; base-uri 'none'; form-action 'none'\">\n\
+         <meta name=\"referrer\" content=\"no-referrer\">\n\
+         <meta name=\"robots\" content=\"noindex, nofollow\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <meta name=\"color-scheme\" content=\"light dark\">\n\
+         <title>{}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>",
+        print_of(STYLE),
+        print_of(SCRIPT),
+        Escaped(title)
+    )
+}
+
+/// Ends the page with its script.
+fn end(out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "</main>\n<script>{SCRIPT}</script>\n</body>\n</html>")
+}
+
+/// Returns the print of a text by which a policy allows it.
+fn print_of(text: &str) -> String {
+    let print = digest(&SHA256, text.as_bytes());
+    format!("sha256-{}", BASE64_STANDARD.encode(print))
+}
+
+impl PageAbout {
+    /// Writes the rows of the head's list that all pages have.
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        for (title, account) in [("From", &self.source), ("To", &self.target)] {
+            let Some(account) = account else { continue };
+            let id = account
+                .id
+                .as_ref()
+                .map(|id| format!(", account {id}"))
+                .unwrap_or_default();
+            writeln!(
+                out,
+                "<dt>{title}</dt><dd><strong>{}</strong>: {} at {}{}</dd>",
+                Escaped(&account.name),
+                Escaped(&account.kind),
+                Escaped(&account.host),
+                Escaped(&id)
+            )?;
+        }
+        writeln!(
+            out,
+            "<dt>Config</dt><dd><code>{}</code></dd>",
+            Escaped(&self.config)
+        )?;
+        writeln!(
+            out,
+            "<dt>Page made</dt><dd>{}</dd>",
+            Escaped(&instant(self.made, &self.zone))
+        )
+    }
+}

@@ -1,0 +1,642 @@
+//! The page of a plan.
+
+use std::io::{self, Write};
+
+use super::html::{Escaped, Short, Whole};
+use super::kind::Kind;
+use super::parts::{self, Pick};
+use super::rows::{Field, Row, Rows, Tally, fields};
+use super::{PageAbout, begin, end};
+use crate::plan::{Blocked, Edit, PersonIx, Reason};
+use crate::report::plan_text::{cost_sentence, last_line};
+use crate::report::sections::{SHOWN, named, remedy_after};
+use crate::report::view::{FieldChange, Marks, PlanView, compared, created, group_change};
+use crate::report::words::{address, count, explain, grouped, opt_outs_wait, value};
+use crate::run::Planned;
+
+/// Writes a plan as a page.
+///
+/// # Errors
+/// What writing to `out` says.
+pub fn write_plan_html(
+    out: &mut dyn Write,
+    planned: &Planned,
+    about: &PageAbout,
+) -> io::Result<()> {
+    let plan = &planned.plan;
+    begin(out, &format!("Plan for {}", plan.job))?;
+    let mut rows = Rows::begin(out)?;
+    each_row(planned, &mut |row| rows.push(row))?;
+    let tally = rows.end()?;
+    let page = Page {
+        planned,
+        view: &PlanView::new(planned),
+        about,
+        tally: &tally,
+    };
+    page.head(out)?;
+    page.refusals(out)?;
+    parts::figures(out, &tally, false)?;
+    page.warnings(out)?;
+    page.opt_outs(out)?;
+    parts::groups(out, &tally, false)?;
+    page.new_fields(out)?;
+    page.new_people(out)?;
+    page.profiles(out)?;
+    page.withheld(out)?;
+    page.blocked(out)?;
+    page.losses(out)?;
+    parts::items(out, &tally, false, &page.elsewhere())?;
+    page.next(out)?;
+    end(out)
+}
+
+/// Goes through everything that a plan does or leaves, item by item.
+fn each_row(planned: &Planned, take: &mut dyn FnMut(&Row<'_>) -> io::Result<()>) -> io::Result<()> {
+    let plan = &planned.plan;
+    let marks = Marks::of(plan);
+    for edit in &plan.operations {
+        let group = edit.pair().map(|pair| plan.pair(pair).name.as_str());
+        let kind = Kind::of(edit);
+        let row = |member: Option<PersonIx>| Row {
+            group,
+            who: member
+                .map(|member| address(planned.member(member)))
+                .unwrap_or_default(),
+            ..Row::of(kind)
+        };
+        match edit {
+            Edit::CreateCustomField { label } => take(&Row {
+                words: label,
+                ..row(None)
+            })?,
+            Edit::CreateMembers { to_opt_out, .. } => {
+                for member in edit.members() {
+                    take(&Row {
+                        words: if *to_opt_out { ONLY_TO_OPT_OUT } else { "" },
+                        fields: told(&created(planned, *member)),
+                        ..row(Some(*member))
+                    })?;
+                }
+            }
+            Edit::UpdateMember {
+                member,
+                fields,
+                before,
+            } => take(&Row {
+                fields: told(&compared(edit, fields, before, &marks)),
+                ..row(Some(*member))
+            })?,
+            Edit::ChangeAddress {
+                member, from, to, ..
+            } => take(&Row {
+                fields: vec![Field {
+                    name: "e-mail address",
+                    before: Some(address(from).into_owned()),
+                    after: address(to).into_owned(),
+                }],
+                ..row(Some(*member))
+            })?,
+            _ => match group_change(plan, edit, &marks) {
+                Some(change) => {
+                    let note = change.note.unwrap_or_default();
+                    // Below its new name a group is told with the one that it has.
+                    let words = match group {
+                        Some(group) if group != change.name => format!("“{}” {note}", change.name),
+                        _ => note,
+                    };
+                    take(&Row {
+                        words: &words,
+                        fields: told(&change.fields),
+                        ..row(None)
+                    })?;
+                }
+                None => {
+                    let words = match edit {
+                        Edit::BringBack { .. } => "was taken out by rosterd, and is brought back",
+                        Edit::SetOptOut { pair: None, .. } => "of the whole account",
+                        _ => "",
+                    };
+                    for member in edit.members() {
+                        take(&Row {
+                            words,
+                            ..row(Some(*member))
+                        })?;
+                    }
+                }
+            },
+        }
+    }
+    for item in &plan.withheld {
+        take(&Row {
+            who: item
+                .member
+                .map(|member| address(planned.member(member)))
+                .unwrap_or_default(),
+            group: Some(&plan.pair(item.pair).name),
+            reason: Some(item.reason.as_str()),
+            words: if item.member.is_none() {
+                "the group itself"
+            } else {
+                ""
+            },
+            ..Row::of(Kind::Withheld)
+        })?;
+    }
+    for item in &plan.blocked {
+        let id = item.item();
+        let kind = if planned.accepted.contains(&id) {
+            Kind::Accepted
+        } else {
+            Kind::Blocked
+        };
+        let place = item
+            .id
+            .as_ref()
+            .map(|place| format!(" [id {place}]"))
+            .unwrap_or_default();
+        take(&Row {
+            who: item.member.as_deref().map(address).unwrap_or_default(),
+            group: item.group.as_deref(),
+            reason: Some(item.reason.as_str()),
+            words: &format!("{id}{place}: {}", item.detail),
+            ..Row::of(kind)
+        })?;
+    }
+    Ok(())
+}
+
+const ONLY_TO_OPT_OUT: &str = "only to hold an opt-out; joins no group and is never mailed";
+
+struct Page<'a> {
+    planned: &'a Planned,
+    view: &'a PlanView<'a>,
+    about: &'a PageAbout,
+    tally: &'a Tally,
+}
+
+impl Page<'_> {
+    fn head(&self, out: &mut dyn Write) -> io::Result<()> {
+        let plan = &self.planned.plan;
+        let refused = !plan.refusals.is_empty();
+        writeln!(
+            out,
+            "<header><p class=\"kicker\">rosterd · review of a plan</p><h1>{}: {} → {}</h1>\n\
+             <p class=\"lead{}\">{}</p>",
+            Escaped(&plan.job),
+            Escaped(&plan.source),
+            Escaped(&plan.target),
+            if refused { " stop" } else { "" },
+            Escaped(&anstream::adapter::strip_str(&last_line(self.planned)).to_string())
+        )?;
+        if self.planned.first_run {
+            writeln!(
+                out,
+                "<p class=\"note\">Nothing is remembered of this job yet: this is its first run, or its state was lost.</p>"
+            )?;
+        }
+        writeln!(out, "<dl>")?;
+        self.about.write(out)?;
+        writeln!(
+            out,
+            "<dt>Fingerprint</dt><dd><code>{}</code></dd></dl>\n<nav class=\"tools\" aria-label=\"Parts of this page\">",
+            Escaped(&plan.fingerprint)
+        )?;
+        let parts = [
+            ("refused", "Refused", refused),
+            ("warnings", "Warnings", !plan.warnings.is_empty()),
+            ("opt-outs", "Opt-outs", !self.view.opt_outs.is_empty()),
+            ("groups", "Groups", !self.tally.groups.is_empty()),
+            ("new-people", "New people", !self.view.kinds.is_empty()),
+            ("profiles", "Profiles", !self.view.profiles.is_empty()),
+            ("withheld", "Withheld", !plan.withheld.is_empty()),
+            ("blocked", "Blocked", !plan.blocked.is_empty()),
+            ("losses", "Losses", !plan.losses.is_empty()),
+            ("items", "Every item", self.tally.all > 0),
+            ("apply", "How to apply it", true),
+        ];
+        for (id, title, _) in parts.iter().filter(|(.., is_there)| *is_there) {
+            write!(out, "<a href=\"#{id}\">{title}</a> ")?;
+        }
+        writeln!(out, "</nav></header>")
+    }
+
+    fn refusals(&self, out: &mut dyn Write) -> io::Result<()> {
+        let plan = &self.planned.plan;
+        let Some(first) = plan.refusals.first() else {
+            return Ok(());
+        };
+        writeln!(
+            out,
+            "<section id=\"refused\" class=\"box gone\"><h2>Refused: nothing is written until a person approves</h2>"
+        )?;
+        if let Some(waiting) = opt_outs_wait(plan.waiting_opt_outs) {
+            writeln!(
+                out,
+                "<p><strong>{waiting} behind this refusal.</strong></p>"
+            )?;
+        }
+        writeln!(out, "<ul>")?;
+        for refusal in &plan.refusals {
+            writeln!(
+                out,
+                "<li><strong>{}</strong>: {} <small>value {} of {}, limit {}, key <code>{}</code></small></li>",
+                refusal.guard,
+                Whole(&refusal.explanation),
+                grouped(refusal.value),
+                grouped(refusal.of),
+                Escaped(&refusal.limit),
+                Escaped(&refusal.key)
+            )?;
+        }
+        writeln!(
+            out,
+            "</ul><p>To let these operations and no others of their kind pass, once and within seven days:</p>\n\
+             <pre>rosterd sync {} --approve {}</pre></section>",
+            Escaped(&plan.job),
+            Escaped(&first.approval)
+        )
+    }
+
+    fn warnings(&self, out: &mut dyn Write) -> io::Result<()> {
+        let warnings = &self.planned.plan.warnings;
+        if warnings.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            out,
+            "<section id=\"warnings\" class=\"box change\"><h2>Warnings</h2><ul>"
+        )?;
+        for warning in warnings {
+            writeln!(out, "<li>{}</li>", Whole(warning))?;
+        }
+        writeln!(out, "</ul></section>")
+    }
+
+    fn opt_outs(&self, out: &mut dyn Write) -> io::Result<()> {
+        if self.view.opt_outs.is_empty() {
+            return Ok(());
+        }
+        let total = self.tally.of(Kind::OptOut);
+        writeln!(
+            out,
+            "<section id=\"opt-outs\" class=\"box optout\"><h2>Opt-outs <small>{}, carried before anything else</small></h2><ul>",
+            grouped(total)
+        )?;
+        for opt_outs in &self.view.opt_outs {
+            let scope = opt_outs.group.map_or_else(
+                || "the whole account".to_owned(),
+                |group| format!("“{}”", Short(group)),
+            );
+            writeln!(
+                out,
+                "<li><strong>{} out of {scope}</strong>: {}</li>",
+                count(opt_outs.members.len() as u64, "person", "people"),
+                self.names(&opt_outs.members)
+            )?;
+        }
+        writeln!(out, "</ul>")?;
+        let holders = &self.view.holders;
+        if !holders.is_empty() {
+            writeln!(
+                out,
+                "<p>Created only to hold an opt-out, in no group and never mailed: <strong>{}</strong>: {}</p>",
+                count(holders.len() as u64, "person", "people"),
+                self.names(holders)
+            )?;
+        }
+        list(out, Kind::OptOut, total)?;
+        writeln!(out, "</section>")
+    }
+
+    fn new_fields(&self, out: &mut dyn Write) -> io::Result<()> {
+        if self.view.new_fields.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            out,
+            "<section><h2>Custom fields to create <small>{}</small></h2><ul>",
+            grouped(self.view.new_fields.len() as u64)
+        )?;
+        for label in &self.view.new_fields {
+            writeln!(out, "<li class=\"add\">+ {}</li>", Whole(label))?;
+        }
+        writeln!(out, "</ul></section>")
+    }
+
+    /// Writes what new people are created with: one person of each kind; the list has everybody.
+    fn new_people(&self, out: &mut dyn Write) -> io::Result<()> {
+        let kinds = &self.view.kinds;
+        if kinds.is_empty() {
+            return Ok(());
+        }
+        let total = self.tally.of(Kind::CreatePerson);
+        writeln!(
+            out,
+            "<section id=\"new-people\"><h2>New people <small>{}, {}</small></h2>",
+            count(total, "person", "people"),
+            match kinds.len() {
+                1 => "all with the same fields".to_owned(),
+                kinds => format!(
+                    "{} by the fields that are written",
+                    count(kinds as u64, "kind", "kinds")
+                ),
+            }
+        )?;
+        for kind in kinds.iter().take(SHOWN) {
+            let Some(sample) = kind.members.first() else {
+                continue;
+            };
+            let mut table = String::new();
+            fields(&mut table, &told(&created(self.planned, *sample))).map_err(io::Error::other)?;
+            writeln!(
+                out,
+                "<div class=\"sample\"><p class=\"add\">+ <b>{}</b> {} with {}, for example {}</p>{table}</div>",
+                grouped(kind.members.len() as u64),
+                if kind.members.len() == 1 {
+                    "person"
+                } else {
+                    "people"
+                },
+                count(kind.fields.len() as u64, "field", "fields"),
+                Short(&address(self.planned.member(*sample)))
+            )?;
+        }
+        if let Some(left) = kinds.get(SHOWN..).filter(|left| !left.is_empty()) {
+            let people: usize = left.iter().map(|kind| kind.members.len()).sum();
+            writeln!(
+                out,
+                "<p>… and {} of {} more</p>",
+                count(people as u64, "person", "people"),
+                count(left.len() as u64, "kind", "kinds")
+            )?;
+        }
+        list(out, Kind::CreatePerson, total)?;
+        writeln!(out, "</section>")
+    }
+
+    fn profiles(&self, out: &mut dyn Write) -> io::Result<()> {
+        let all = &self.view.profiles;
+        if all.is_empty() {
+            return Ok(());
+        }
+        let total = self.tally.of(Kind::ChangePerson);
+        writeln!(
+            out,
+            "<section id=\"profiles\"><h2>Profiles <small>{} of {}</small></h2>",
+            count(total, "change", "changes"),
+            count(all.len() as u64, "person", "people")
+        )?;
+        for change in all.iter().take(SHOWN) {
+            let who = match change.address {
+                Some((from, to)) => {
+                    format!("{} → {}", Short(&address(from)), Short(&address(to)))
+                }
+                None => Short(&address(self.planned.member(change.member))).to_string(),
+            };
+            let mut table = String::new();
+            fields(&mut table, &told(&change.fields)).map_err(io::Error::other)?;
+            writeln!(
+                out,
+                "<div class=\"sample\"><p class=\"change\">~ {who}</p>{table}</div>"
+            )?;
+        }
+        if all.len() > SHOWN {
+            writeln!(
+                out,
+                "<p>… and {} more</p>",
+                count((all.len() - SHOWN) as u64, "person", "people")
+            )?;
+        }
+        list(out, Kind::ChangePerson, total)?;
+        writeln!(out, "</section>")
+    }
+
+    fn withheld(&self, out: &mut dyn Write) -> io::Result<()> {
+        if self.view.withheld.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            out,
+            "<section id=\"withheld\"><h2>Withheld <small>{}, on purpose; nobody needs to act</small></h2>\n\
+             <table><thead><tr><th scope=\"col\">Reason</th><th scope=\"col\" class=\"number\">Items</th>\
+             <th scope=\"col\">Why</th></tr></thead><tbody>",
+            count(self.tally.of(Kind::Withheld), "item", "items")
+        )?;
+        for (reason, items) in &self.view.withheld {
+            self.withheld_for(out, *reason, items.len() as u64)?;
+        }
+        writeln!(out, "</tbody></table></section>")
+    }
+
+    fn withheld_for(&self, out: &mut dyn Write, reason: Reason, number: u64) -> io::Result<()> {
+        let pick = Pick {
+            reason: self.tally.number(reason.as_str()),
+            ..Pick::of(Kind::Withheld)
+        };
+        writeln!(
+            out,
+            "<tr><td>{}</td><td class=\"number\">{}</td><td>{}</td></tr>",
+            pick.link(reason.as_str()),
+            grouped(number),
+            explain(reason)
+        )
+    }
+
+    fn blocked(&self, out: &mut dyn Write) -> io::Result<()> {
+        let is_known = |item: &&Blocked| self.planned.accepted.contains(&item.item());
+        for (kind, id, title, note) in [
+            (Kind::Blocked, "blocked", "Blocked", "waiting for a person"),
+            (
+                Kind::Accepted,
+                "accepted",
+                "Accepted",
+                "blocked, and known to a person",
+            ),
+        ] {
+            let number = self.tally.of(kind);
+            if number == 0 {
+                continue;
+            }
+            writeln!(
+                out,
+                "<section id=\"{id}\"><h2>{title} <small>{}, {note}</small></h2>",
+                count(number, "item", "items")
+            )?;
+            for (reason, items) in &self.view.blocked {
+                let some: Vec<&Blocked> = items
+                    .iter()
+                    .copied()
+                    .filter(|item| is_known(item) == (kind == Kind::Accepted))
+                    .collect();
+                if some.is_empty() {
+                    continue;
+                }
+                let pick = Pick {
+                    reason: self.tally.number(reason.as_str()),
+                    ..Pick::of(kind)
+                };
+                writeln!(
+                    out,
+                    "<h3>{} <small>{}</small></h3><p>To settle it: {}.</p><ul>",
+                    pick.link(reason.as_str()),
+                    grouped(some.len() as u64),
+                    Escaped(reason.remedy())
+                )?;
+                for item in some.iter().take(SHOWN) {
+                    writeln!(
+                        out,
+                        "<li><code>{}</code> {}: {}</li>",
+                        item.item(),
+                        Short(&named(item)),
+                        Whole(&item.detail)
+                    )?;
+                }
+                writeln!(out, "</ul>")?;
+                if some.len() > SHOWN {
+                    writeln!(
+                        out,
+                        "<p>… and {} more</p>",
+                        grouped((some.len() - SHOWN) as u64)
+                    )?;
+                }
+            }
+            writeln!(out, "</section>")?;
+        }
+        Ok(())
+    }
+
+    fn losses(&self, out: &mut dyn Write) -> io::Result<()> {
+        let losses = &self.planned.plan.losses;
+        if losses.is_empty() {
+            return Ok(());
+        }
+        writeln!(
+            out,
+            "<section id=\"losses\"><h2>Losses <small>what the target can't hold; where possible rosterd remembers it</small></h2>\n\
+             <div class=\"wide\"><table><thead><tr><th scope=\"col\">Field</th><th scope=\"col\" class=\"number\">Values</th>\
+             <th scope=\"col\">For example</th><th scope=\"col\">Why</th></tr></thead><tbody>"
+        )?;
+        for (at, loss) in losses.iter().enumerate() {
+            let examples: Vec<String> = loss
+                .examples
+                .iter()
+                .map(|example| format!("<li>{}</li>", Whole(example)))
+                .collect();
+            writeln!(
+                out,
+                "<tr><td>{} <small>of a {}</small></td><td class=\"number\">{}</td><td><ul>{}</ul></td><td>{}</td></tr>",
+                Escaped(&loss.field),
+                loss.object,
+                grouped(loss.count),
+                examples.concat(),
+                Escaped(&loss.reason)
+            )?;
+            if let Some(remedy) = remedy_after(losses, at) {
+                writeln!(
+                    out,
+                    "<tr class=\"remedy\"><td></td><td></td><td colspan=\"2\">To keep it: <code>{}</code></td></tr>",
+                    Escaped(remedy)
+                )?;
+            }
+        }
+        writeln!(out, "</tbody></table></div></section>")
+    }
+
+    /// Says how the single items are got without the script.
+    fn elsewhere(&self) -> String {
+        let job = Escaped(&self.planned.plan.job).to_string();
+        format!(
+            "<code>rosterd plan {job} -v</code> prints them as text, and \
+             <code>rosterd plan {job} --format json</code> for programs."
+        )
+    }
+
+    /// Says what applying costs, and how exactly this plan is applied.
+    fn next(&self, out: &mut dyn Write) -> io::Result<()> {
+        let plan = &self.planned.plan;
+        let job = Escaped(&plan.job).to_string();
+        writeln!(
+            out,
+            "<section id=\"apply\"><h2>How to apply exactly this</h2>"
+        )?;
+        if plan.is_empty() {
+            return writeln!(
+                out,
+                "<p>Nothing is to be done, and so there is nothing to apply.</p></section>"
+            );
+        }
+        writeln!(
+            out,
+            "<p>{}</p>",
+            Escaped(&cost_sentence(&self.planned.cost))
+        )?;
+        let approval = plan
+            .refusals
+            .first()
+            .map(|refusal| format!(" --approve {}", Escaped(&refusal.approval)))
+            .unwrap_or_default();
+        match &self.about.saved {
+            Some(file) => writeln!(
+                out,
+                "<p>The plan on this page was saved. This applies it, once:</p>\n<pre>rosterd apply {}{approval}</pre>",
+                Escaped(&in_shell(file))
+            )?,
+            None => writeln!(
+                out,
+                "<p>The plan on this page was not saved. This saves it, and makes this page anew of the same reading; \
+                 as long as the fingerprint is <code>{}</code>, it is the same plan:</p>\n\
+                 <pre>rosterd plan {job} --out plan.json --format html &gt; plan.html\nrosterd apply plan.json{approval}</pre>",
+                Escaped(&plan.fingerprint)
+            )?,
+        }
+        writeln!(
+            out,
+            "<p>Applying reads again everything that the plan touches; where anything differs, nothing is written. \
+             <code>rosterd sync {job}</code> plans anew instead, and applies that.</p></section>"
+        )
+    }
+
+    /// Names the first of some people, and says how many more there are.
+    fn names(&self, members: &[PersonIx]) -> String {
+        let names: Vec<String> = members
+            .iter()
+            .take(SHOWN)
+            .map(|member| Short(&address(self.planned.member(*member))).to_string())
+            .collect();
+        let left = members.len() - names.len();
+        let more = match left {
+            0 => String::new(),
+            left => format!(" … and {} more", grouped(left as u64)),
+        };
+        format!("{}{more}", names.join(", "))
+    }
+}
+
+/// Leads to all items of a kind.
+fn list(out: &mut dyn Write, kind: Kind, number: u64) -> io::Result<()> {
+    let link = Pick::of(kind).link(&format!("list {}", parts::all_of(number)));
+    writeln!(out, "<p class=\"tools\">{link}</p>")
+}
+
+/// Makes of changes what a page shows of them.
+fn told<'a>(changes: &[FieldChange<'a>]) -> Vec<Field<'a>> {
+    changes
+        .iter()
+        .map(|change| Field {
+            name: change.field,
+            before: change.compares.then(|| value(change.before, true)),
+            after: value(change.after, true),
+        })
+        .collect()
+}
+
+/// Writes a file's name as a shell takes it.
+fn in_shell(file: &str) -> String {
+    let plain = |letter: char| letter.is_alphanumeric() || "/._-+=:,@%".contains(letter);
+    if !file.is_empty() && !file.starts_with('-') && file.chars().all(plain) {
+        file.to_owned()
+    } else {
+        format!("'{}'", file.replace('\'', "'\\''"))
+    }
+}

@@ -1,0 +1,407 @@
+//! The page of a plan, and what hostile accounts make of it.
+
+use std::collections::BTreeMap;
+
+use jiff::tz::TimeZone;
+
+use super::kind::Kind;
+use super::*;
+use crate::model::Value;
+use crate::plan::{Edit, PairIx, PersonIx, Plan, Summary};
+use crate::report::tests::{creating, empty_plan, full_plan, pair, planned, start, written};
+use crate::run::Planned;
+
+fn about() -> PageAbout {
+    PageAbout {
+        made: start(),
+        zone: TimeZone::UTC,
+        config: "/etc/rosterd/rosterd.toml".to_owned(),
+        source: Some(PageAccount {
+            name: "crm".to_owned(),
+            kind: "greenrope".to_owned(),
+            host: "api.example.net".to_owned(),
+            id: Some("45429".to_owned()),
+        }),
+        target: None,
+        saved: None,
+    }
+}
+
+fn page_of(planned: &Planned) -> String {
+    written(|out| write_plan_html(out, planned, &about()))
+}
+
+/// What of a page a reader without the script sees.
+fn shown(page: &str) -> String {
+    let (before, rest) = page
+        .split_once("<script type=\"application/json\"")
+        .unwrap();
+    let (_, after) = rest.split_once("</script>").unwrap();
+    let (after, _) = after.split_once("<script>").unwrap();
+    let (_, before) = before.split_once("</style>").unwrap();
+    format!("{before}{after}")
+}
+
+/// The data of a page: its kinds, its names, and its rows.
+struct Data {
+    names: Vec<String>,
+    rows: Vec<Vec<serde_json::Value>>,
+}
+
+fn data(page: &str) -> Data {
+    let (_, rest) = page.split_once("id=\"data\">").unwrap();
+    let (data, _) = rest.split_once("</script>").unwrap();
+    let data: serde_json::Value = serde_json::from_str(data).unwrap();
+    let mut read = Data {
+        names: vec![String::new()],
+        rows: Vec::new(),
+    };
+    for line in data["rows"].as_array().unwrap() {
+        match line {
+            serde_json::Value::String(name) => read.names.push(name.clone()),
+            row => read.rows.push(row.as_array().unwrap().clone()),
+        }
+    }
+    read
+}
+
+impl Data {
+    fn of(&self, kind: Kind) -> Vec<&Vec<serde_json::Value>> {
+        let place = kind.place();
+        self.rows.iter().filter(|row| row[0] == place).collect()
+    }
+
+    fn name(&self, number: &serde_json::Value) -> &str {
+        &self.names[number.as_u64().unwrap() as usize]
+    }
+}
+
+/// The content of the only element of a name.
+fn only<'a>(page: &'a str, element: &str) -> &'a str {
+    let (_, rest) = page.split_once(&format!("<{element}>")).unwrap();
+    let (content, rest) = rest.split_once(&format!("</{element}>")).unwrap();
+    assert!(!rest.contains(&format!("<{element}>")), "{element}");
+    content
+}
+
+#[test]
+fn a_page_allows_its_own_style_and_script_and_nothing_else() {
+    let page = page_of(&full_plan());
+    assert!(page.starts_with("<!DOCTYPE html>"));
+    let hash = |text: &str| {
+        let print = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+        BASE64_STANDARD.encode(print)
+    };
+    let policy = format!(
+        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'sha256-{}'; \
+         script-src 'sha256-{}'; base-uri 'none'; form-action 'none'\">",
+        hash(only(&page, "style")),
+        hash(only(&page, "script"))
+    );
+    let place = page
+        .find(&policy)
+        .expect("the prints are those of the page");
+    assert!(place < page.find("<style>").unwrap(), "it comes first");
+    assert_eq!(
+        page.matches("<script").count(),
+        2,
+        "the data and the script"
+    );
+    for tag in [
+        "name=\"referrer\" content=\"no-referrer\"",
+        "content=\"noindex, nofollow\"",
+    ] {
+        assert!(page.contains(tag), "{tag}");
+    }
+    for forbidden in [
+        "http:",
+        "https:",
+        "src=",
+        "style=",
+        "url(",
+        "@import",
+        "innerHTML",
+        "eval(",
+        "<link",
+    ] {
+        assert!(!page.contains(forbidden), "{forbidden}");
+    }
+    let tags = page.split('<').filter_map(|piece| piece.split_once('>'));
+    for (tag, _) in tags.filter(|(tag, _)| !tag.starts_with(['/', '!'])) {
+        assert!(!tag.contains(" on"), "a handler in <{tag}>");
+    }
+}
+
+#[test]
+fn a_page_tells_all_of_a_plan_also_without_its_script() {
+    let page = page_of(&full_plan());
+    let shown = shown(&page);
+    for told in [
+        "crm-to-mail",
+        "2026-03-01 06:00:00 UTC",
+        "greenrope at api.example.net, account 45429",
+        "/etc/rosterd/rosterd.toml",
+        "f1e2",
+        "3 opt-outs wait behind this refusal",
+        "rosterd sync crm-to-mail --approve 0123456789ab",
+        "rosterd apply plan.json --approve 0123456789ab",
+        "The group &quot;Donors&quot; mails everyone who joins it.",
+        "1 person out of “Staff”",
+        "Shoe size",
+        "“Board” is renamed to &quot;Trustees&quot;, by way of",
+        "<del>&quot;old&quot;</del> → <ins>&quot;new&quot;</ins>",
+        "Friends &lt;&amp;&gt;",
+        "Former \\u{202e}members",
+        "<ins>&quot;Ana&quot;</ins>",
+        "bo@old.example.org → bo@example.org",
+        "they refuse mail at the target",
+        "579a0303",
+        "correct the person&#39;s e-mail address at the source",
+        "ops@example.org",
+        "emfluence groups have no such field",
+        "6 requests to mail",
+        "The 19 items can't be shown one by one here",
+        "rosterd plan crm-to-mail --format json",
+    ] {
+        assert!(shown.contains(told), "{told} in {shown}");
+    }
+    let opened = [
+        "table", "ul", "section", "details", "p", "svg", "form", "select", "a", "span",
+    ];
+    for element in opened {
+        let count = |tag: &str| page.matches(tag).count();
+        assert_eq!(
+            count(&format!("<{element} ")) + count(&format!("<{element}>")),
+            count(&format!("</{element}>")),
+            "{element}"
+        );
+    }
+}
+
+#[test]
+fn the_figures_are_the_rows_of_the_list_and_the_counts_of_the_plan() {
+    let planned = full_plan();
+    let page = page_of(&planned);
+    let data = data(&page);
+    let Summary {
+        groups_created,
+        groups_updated,
+        groups_adopted,
+        groups_archived,
+        groups_deleted,
+        members_created,
+        members_updated,
+        memberships_added,
+        memberships_removed,
+        opt_outs,
+    } = planned.plan.summary;
+    let counts = [
+        (Kind::CreateGroup, groups_created),
+        (Kind::ChangeGroup, groups_updated),
+        (Kind::AdoptGroup, groups_adopted),
+        (Kind::ArchiveGroup, groups_archived),
+        (Kind::DeleteGroup, groups_deleted),
+        (Kind::CreatePerson, members_created),
+        (Kind::ChangePerson, members_updated),
+        (Kind::Add, memberships_added),
+        (Kind::Remove, memberships_removed),
+        (Kind::OptOut, opt_outs),
+        (Kind::CreateField, 1),
+        (Kind::Withheld, 3),
+        (Kind::Blocked, 1),
+    ];
+    for (kind, number) in counts {
+        assert_eq!(data.of(kind).len() as u64, number, "{kind:?}");
+        let figure = format!(
+            "<b>{number}</b> <a class=\"pick\" href=\"#items\" data-kind=\"{}\"",
+            kind.place()
+        );
+        assert_eq!(page.contains(&figure), number > 0, "{figure}");
+    }
+    let all: u64 = counts.iter().map(|(_, number)| number).sum();
+    assert_eq!(data.rows.len() as u64, all, "nothing else is in the list");
+    assert!(page.contains(&format!("<h2>Every item <small>{all} items</small>")));
+}
+
+#[test]
+fn everybody_who_is_new_is_in_the_list_with_each_field() {
+    let page = page_of(&creating(&[1, 2, 3]));
+    let data = data(&page);
+    let rows = data.of(Kind::CreatePerson);
+    for (at, row) in rows.iter().enumerate() {
+        assert_eq!(row[1], format!("p00{at}@example.org"));
+        let fields = row[6].as_array().unwrap();
+        assert_eq!(fields.len(), 3 * (at + 1));
+        assert_eq!(data.name(&fields[0]), "field00");
+        assert_eq!(fields[1], 0, "nothing was there before");
+        assert_eq!(
+            fields[2], "\"\\u{1b}[2Jx\"",
+            "its escape is shown and not sent"
+        );
+    }
+    assert_eq!(rows.len(), 3);
+}
+
+#[test]
+fn an_item_that_is_accepted_is_told_apart_and_counted_apart() {
+    let mut planned = full_plan();
+    planned.accepted = planned
+        .plan
+        .blocked
+        .iter()
+        .map(crate::plan::Blocked::item)
+        .collect();
+    let page = page_of(&planned);
+    let data = data(&page);
+    assert_eq!(
+        (data.of(Kind::Blocked).len(), data.of(Kind::Accepted).len()),
+        (0, 1)
+    );
+    assert!(
+        page.contains("<section id=\"accepted\">") && !page.contains("<section id=\"blocked\">")
+    );
+}
+
+#[test]
+fn names_that_would_break_out_of_a_page_are_harmless() {
+    let names = [
+        "</script><script>alert(1)</script>",
+        "</style></title><img src=x onerror=alert(1)>",
+        "<!-- <script> --",
+        "\" onmouseover=\"alert(1)\" x='",
+        "]]></svg><a href=\"javascript:alert(1)\">",
+        "a\u{202e}b\u{2028}c\u{1b}]0;d\u{7}",
+        "&lt;b&gt; &amp;",
+        "\\u003c/script\\u003e \\",
+    ];
+    let long = format!("<b>{}", "x".repeat(10_000));
+    for name in names.into_iter().chain([long.as_str()]) {
+        let record: crate::model::Record = [(name.into(), Value::from(name))].into();
+        let plan = Plan {
+            job: name.to_owned(),
+            source: name.to_owned(),
+            target: name.to_owned(),
+            fingerprint: name.to_owned(),
+            pairs: vec![pair("1", Some("2"), name)],
+            operations: vec![
+                Edit::CreateCustomField {
+                    label: name.to_owned(),
+                },
+                Edit::UpdateGroup {
+                    pair: PairIx(0),
+                    fields: record.clone(),
+                    before: record.clone(),
+                },
+                Edit::RenameGroup {
+                    pair: PairIx(0),
+                    from: name.to_owned(),
+                    to: name.to_owned(),
+                    via: Some(name.to_owned()),
+                    fields: record.clone(),
+                    before: record.clone(),
+                },
+                Edit::CreateMembers {
+                    members: vec![PersonIx(0)],
+                    to_opt_out: false,
+                },
+                Edit::ChangeAddress {
+                    member: PersonIx(0),
+                    from: name.to_owned(),
+                    to: name.to_owned(),
+                    makes_room: false,
+                },
+                Edit::SetOptOut {
+                    pair: Some(PairIx(0)),
+                    members: vec![PersonIx(0)],
+                    after_creation: false,
+                },
+            ],
+            warnings: vec![name.to_owned()],
+            refusals: vec![crate::plan::GuardRefusal {
+                explanation: name.to_owned(),
+                limit: name.to_owned(),
+                key: name.to_owned(),
+                ..full_plan().plan.refusals.remove(0)
+            }],
+            blocked: vec![crate::plan::Blocked {
+                group: Some(name.to_owned()),
+                member: Some(name.to_owned()),
+                id: Some(name.to_owned()),
+                detail: name.to_owned(),
+                ..full_plan().plan.blocked.remove(0)
+            }],
+            losses: vec![crate::plan::Loss {
+                field: name.to_owned(),
+                examples: vec![name.to_owned()],
+                reason: name.to_owned(),
+                remedy: Some(name.to_owned()),
+                ..full_plan().plan.losses.remove(0)
+            }],
+            ..empty_plan()
+        };
+        let mut planned = planned(&[name], plan);
+        planned.created_values = [(PersonIx(0), record)].into();
+        planned.cost.requests = BTreeMap::from([(name.to_owned(), 2)]);
+        let about = PageAbout {
+            config: name.to_owned(),
+            saved: Some(name.to_owned()),
+            ..about()
+        };
+        let mut page = Vec::new();
+        write_plan_html(&mut page, &planned, &about).unwrap();
+        let page = String::from_utf8(page).unwrap();
+        assert_eq!(page.matches("<script").count(), 2, "{name}");
+        assert_eq!(page.matches("</script").count(), 2, "{name}");
+        for broken in [
+            "<img",
+            "<!--",
+            "<b>x",
+            "alert(1)>",
+            "\u{202e}",
+            "\u{2028}",
+            "\u{1b}",
+            "\u{7}",
+        ] {
+            assert!(!page.contains(broken), "{broken:?} of {name:?}");
+        }
+        assert!(!shown(&page).contains("=\"alert"), "{name}");
+        let data = data(&page);
+        let shown = crate::report::harmless(name);
+        assert_eq!(data.of(Kind::OptOut)[0][1], *shown, "it reads as it is");
+        assert_eq!(data.name(&data.of(Kind::OptOut)[0][2]), shown);
+    }
+}
+
+#[test]
+fn a_page_names_the_file_in_which_its_plan_was_saved() {
+    let saved = |file: &str| {
+        let about = PageAbout {
+            saved: Some(file.to_owned()),
+            ..about()
+        };
+        written(|out| write_plan_html(out, &creating(&[1]), &about))
+    };
+    assert!(saved("plans/monday.json").contains("<pre>rosterd apply plans/monday.json</pre>"));
+    assert!(
+        saved("it's mine.json")
+            .contains("<pre>rosterd apply &#39;it&#39;\\&#39;&#39;s mine.json&#39;</pre>")
+    );
+    let unsaved = page_of(&creating(&[1]));
+    assert!(
+        unsaved.contains("was not saved")
+            && unsaved.contains("rosterd plan crm-to-mail --out plan.json")
+    );
+}
+
+#[test]
+fn a_page_of_nothing_says_so() {
+    let page = page_of(&planned(&[], empty_plan()));
+    assert!(shown(&page).contains("Nothing to do."), "{page}");
+    assert!(!page.contains("id=\"items\"") && data(&page).rows.is_empty());
+}
+
+#[test]
+fn the_static_part_of_a_page_does_not_grow_with_the_people() {
+    let length = |people: usize| shown(&page_of(&creating(&vec![3; people]))).len();
+    assert!(length(2_000) < length(100) + 200);
+}

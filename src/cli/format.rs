@@ -24,6 +24,18 @@ pub enum PlanFormat {
     Html,
 }
 
+/// How a run is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum ShowFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs; keys may be added in later versions, and none is renamed.
+    Json,
+    /// One page that can be mailed around.
+    Html,
+}
+
 /// The option that every command with a result has.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub struct FormatArg {

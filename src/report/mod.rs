@@ -47,7 +47,7 @@ pub use json::{FORMAT_VERSION, summary_from_json, summary_json, write_document};
 pub use links::{LinkRow, LinkState, Links, write_links_json, write_links_text};
 pub use migration::{write_assessment_in_short, write_assessment_json, write_assessment_text};
 pub use narrow::{narrow, tell_twins_apart};
-pub use page::{PageAbout, PageAccount, write_plan_html};
+pub use page::{PageAbout, PageAccount, write_plan_html, write_show_html};
 pub use plan_json::{PlanList, write_plan_json};
 pub use plan_text::{write_plan_text, write_plans_in_short};
 pub use rehearsal::{write_rehearsal_json, write_rehearsal_text};

@@ -40,7 +40,7 @@ impl ItemFilter {
             && is(&self.outcome, Some(&item.outcome))
     }
 
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         let ItemFilter {
             group,
             member,

@@ -834,7 +834,7 @@ fn runs_are_json_alone_and_as_a_list() {
     );
 }
 
-fn run_record(outcome: Option<state::Outcome>) -> state::RunRecord {
+pub(super) fn run_record(outcome: Option<state::Outcome>) -> state::RunRecord {
     state::RunRecord {
         id: "20260301T060000Z-abc123".to_owned(),
         job: "crm-to-mail".to_owned(),

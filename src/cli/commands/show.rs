@@ -3,10 +3,11 @@
 use crate::cli::context::{Context, find_run};
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
-use crate::cli::format::{Format, FormatArg};
+use crate::cli::format::ShowFormat;
 use crate::cli::output::print;
+use crate::cli::page::page_about;
 use crate::model::normalise_address;
-use crate::report::{ItemFilter, operations, write_show_json, write_show_text};
+use crate::report::{ItemFilter, operations, write_show_html, write_show_json, write_show_text};
 use crate::state::{FOUND, JournalOutcome, RunItem, RunRecord, StateError, Store, UnsettledItem};
 
 const OUTCOMES: [&str; 4] = ["done", "failed", "open", FOUND];
@@ -32,8 +33,9 @@ pub(crate) struct ShowArgs {
     /// Only what ended like this.
     #[arg(long, value_parser = OUTCOMES)]
     outcome: Option<String>,
-    #[command(flatten)]
-    format: FormatArg,
+    /// How the run is shown.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: ShowFormat,
 }
 
 pub(crate) fn cmd_show(context: &Context, args: &ShowArgs) -> Result<ExitCode, CommandError> {
@@ -47,24 +49,29 @@ pub(crate) fn cmd_show(context: &Context, args: &ShowArgs) -> Result<ExitCode, C
     };
     let open = open_items(&store, &run)?;
     let mut unread = None;
-    let items = store.run_items(&run.id).map_while(|item| match item {
-        Ok(item) => Some(item),
-        Err(error) => {
+    let kept = store.run_items(&run.id).map(|item| {
+        item.map_err(|error| {
+            let words = error.to_string();
             unread = Some(error);
-            None
-        }
+            words
+        })
     });
-    let items = items.chain(open);
-    print(|out| match args.format.format {
-        Format::Text => write_show_text(
+    print(|out| match args.format {
+        ShowFormat::Text => write_show_text(
             out,
             &run,
-            items,
+            kept.map_while(Result::ok).chain(open),
             &filter,
             context.verbose(),
             &Context::zone(),
         ),
-        Format::Json => {
+        ShowFormat::Html => {
+            let about = page_about(context, &config, config.jobs.get(&run.job));
+            let items = kept.chain(open.into_iter().map(Ok));
+            write_show_html(out, &run, items, &filter, &about)
+        }
+        ShowFormat::Json => {
+            let items = kept.map_while(Result::ok).chain(open);
             let meant = items.filter(|item| filter.is_met_by(item));
             write_show_json(out, &run, meant)
         }

@@ -1,4 +1,4 @@
-//! A plan as one HTML page, to be handed to a colleague for review.
+//! A plan or a run as one HTML page, to be handed to a colleague for review.
 //!
 //! The page is whole in itself and asks nobody for anything: a policy in it allows one style and one
 //! script by their prints, and nothing else. The items stand in it as data, which the script shows a
@@ -10,6 +10,7 @@ mod kind;
 mod parts;
 mod plan;
 mod rows;
+mod run;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ use jiff::tz::TimeZone;
 use super::words::instant;
 
 pub use plan::write_plan_html;
+pub use run::write_show_html;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");

@@ -103,19 +103,17 @@
     return made;
   };
 
-  const tableOf = (fields) => {
-    const table = make("table", "", "fields");
+  const listOf = (fields) => {
+    const list = make("ul", "", "flow");
     fields.forEach((name, place) => {
       if (place % 3 !== 0) return;
-      const line = table.insertRow();
-      const head = make("th", cut(names[name]));
-      head.scope = "row";
-      const cell = make("td");
-      if (fields[place + 1] !== 0) cell.append(long("del", fields[place + 1]), " → ");
-      cell.append(long("ins", fields[place + 2]));
-      line.append(head, cell);
+      const field = make("li");
+      field.append(make("small", cut(names[name])), " ");
+      if (fields[place + 1] !== 0) field.append(long("del", fields[place + 1]), " → ");
+      field.append(long("ins", fields[place + 2]));
+      list.append(field);
     });
-    return table;
+    return list;
   };
 
   const drawn = ([kind, who, group, reason, outcome, words, fields]) => {
@@ -135,7 +133,7 @@
     if (outcome) details.append(make("strong", names[outcome], names[outcome] === "done" ? "" : "stop"), " ");
     if (reason) details.append(make("code", names[reason]), " ");
     if (words) details.append(long("span", words));
-    if (fields) details.append(tableOf(fields));
+    if (fields) details.append(listOf(fields));
     line.append(details);
     return line;
   };

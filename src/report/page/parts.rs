@@ -138,6 +138,13 @@ pub(super) fn groups(out: &mut dyn Write, tally: &Tally, done: bool) -> io::Resu
                     kind.sign(),
                     grouped(share.count)
                 )?;
+                if share.undone > 0 {
+                    write!(
+                        out,
+                        "<span class=\"stop\">({} not)</span> ",
+                        grouped(share.undone)
+                    )?;
+                }
             }
         }
         write!(out, "</span>")?;

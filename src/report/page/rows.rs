@@ -227,13 +227,19 @@ fn told(text: &mut String, row: &Row<'_>) {
     let told = (|| {
         write!(
             text,
-            "<p class=\"{}\">{} {}",
+            "<p class=\"{}\">{} ",
             row.kind.class(),
-            row.kind.sign(),
-            row.kind.label()
+            row.kind.sign()
         )?;
-        if let Some(outcome) = row.outcome.filter(|outcome| *outcome != "done") {
-            write!(text, " <strong>{}</strong>", Escaped(outcome))?;
+        match row.outcome {
+            None => text.push_str(row.kind.label()),
+            Some("done") => text.push_str(&row.kind.words(1, true)),
+            Some(other) => write!(
+                text,
+                "{} <strong>{}</strong>",
+                row.kind.label(),
+                Escaped(other)
+            )?,
         }
         if !row.words.is_empty() {
             write!(text, ": {}", Whole(row.words))?;

@@ -8,8 +8,12 @@ use super::kind::Kind;
 use super::*;
 use crate::model::Value;
 use crate::plan::{Edit, PairIx, PersonIx, Plan, Summary};
-use crate::report::tests::{creating, empty_plan, full_plan, pair, planned, start, written};
+use crate::report::ItemFilter;
+use crate::report::tests::{
+    creating, empty_plan, full_plan, pair, planned, run_record, start, written,
+};
 use crate::run::Planned;
+use crate::state::{FieldChange, RunItem, RunRecord};
 
 fn about() -> PageAbout {
     PageAbout {
@@ -404,4 +408,126 @@ fn a_page_of_nothing_says_so() {
 fn the_static_part_of_a_page_does_not_grow_with_the_people() {
     let length = |people: usize| shown(&page_of(&creating(&vec![3; people]))).len();
     assert!(length(2_000) < length(100) + 200);
+}
+
+fn item(op: &str, outcome: &str) -> RunItem {
+    RunItem {
+        op: op.to_owned(),
+        outcome: outcome.to_owned(),
+        ..RunItem::default()
+    }
+}
+
+fn items() -> Vec<RunItem> {
+    let change = FieldChange {
+        before: Some("old".into()),
+        after: None,
+    };
+    vec![
+        RunItem {
+            group: Some("Donors <&>".to_owned()),
+            ..item("create_group", "done")
+        },
+        RunItem {
+            group: Some("Staff".to_owned()),
+            message: Some("Name is taken".to_owned()),
+            ..item("rename_group", "failed")
+        },
+        RunItem {
+            member: Some("ana@example.org".to_owned()),
+            fields: [("notes".into(), change)].into(),
+            ..item("update_member", "done")
+        },
+        RunItem {
+            member: Some("ana@example.org".to_owned()),
+            group: Some("Donors <&>".to_owned()),
+            ..item("add_memberships", "done")
+        },
+        RunItem {
+            member: Some("bo@example.org".to_owned()),
+            group: Some("Donors <&>".to_owned()),
+            reason: Some("value_refused".to_owned()),
+            message: Some("</script><b>Invalid contact\u{1b}".to_owned()),
+            ..item("add_memberships", "failed")
+        },
+        RunItem {
+            member: Some("cy@example.org".to_owned()),
+            group: Some("Donors <&>".to_owned()),
+            ..item("add_memberships", "open")
+        },
+        item("sing_a_song", "done"),
+    ]
+}
+
+fn run_page(items: Vec<Result<RunItem, String>>, filter: &ItemFilter) -> String {
+    let run = RunRecord {
+        summary: serde_json::json!({"memberships": {"add": 1}, "withheld": 4, "blocked": 0}),
+        approved: Some(crate::state::ApprovedBy {
+            id: "0123456789ab".to_owned(),
+            guards: vec!["max_membership_removals".to_owned()],
+        }),
+        ..run_record(Some(crate::state::Outcome::Partial))
+    };
+    written(|out| write_show_html(out, &run, items.into_iter(), filter, &about()))
+}
+
+#[test]
+fn the_page_of_a_run_tells_each_item_with_its_outcome() {
+    let page = run_page(
+        items().into_iter().map(Ok).collect(),
+        &ItemFilter::default(),
+    );
+    let (shown, data) = (shown(&page), data(&page));
+    for told in [
+        "partial",
+        "max_membership_removals by 0123456789ab",
+        "4 items, which the plan left out",
+        "<b>1</b> <a class=\"pick\" href=\"#items\" data-kind=\"9\">membership added</a><small class=\"stop\">1 failed</small><small class=\"stop\">1 open</small>",
+        "+ group created",
+        "change group <strong>failed</strong>: Name is taken",
+        "Donors &lt;&amp;&gt;",
+        "+ <b>1</b> membership added</span> <strong class=\"stop\">2 not</strong>",
+        "greenrope at api.example.net",
+        "<label>Outcome",
+    ] {
+        assert!(shown.contains(told), "{told} in {shown}");
+    }
+    let added = data.of(Kind::Add);
+    let outcomes: Vec<&str> = added.iter().map(|row| data.name(&row[4])).collect();
+    assert_eq!(outcomes, ["done", "failed", "open"]);
+    assert_eq!(data.name(&added[1][3]), "value_refused");
+    assert_eq!(added[1][5], "</script><b>Invalid contact\\u{1b}");
+    assert_eq!(page.matches("</script").count(), 2);
+    let changed = data.of(Kind::ChangePerson)[0][6].as_array().unwrap();
+    assert_eq!(changed[1..], ["\"old\"", "(empty)"]);
+    assert_eq!(
+        data.of(Kind::Other).len(),
+        1,
+        "what has no word is not left out"
+    );
+    assert_eq!(data.rows.len(), items().len());
+}
+
+#[test]
+fn the_page_of_a_run_honours_filters_and_says_so() {
+    let filter = ItemFilter {
+        group: Some("Donors <&>".to_owned()),
+        outcome: Some("failed".to_owned()),
+        ..ItemFilter::default()
+    };
+    let page = run_page(items().into_iter().map(Ok).collect(), &filter);
+    assert_eq!(data(&page).rows.len(), 1);
+    let said = "Only items of the group <strong>Donors &lt;&amp;&gt;</strong>, with the outcome <strong>failed</strong>: 1 of 7 items.";
+    assert!(page.contains(said), "{}", shown(&page));
+}
+
+#[test]
+fn the_page_of_a_run_that_can_not_be_read_to_its_end_says_so() {
+    let mut items: Vec<Result<RunItem, String>> = items().into_iter().take(2).map(Ok).collect();
+    items.push(Err("the disk is <broken>".to_owned()));
+    let page = run_page(items, &ItemFilter::default());
+    assert!(page.contains("This page is not whole."), "{}", shown(&page));
+    assert!(page.contains("the first 2 can't be read: the disk is &lt;broken&gt;"));
+    let empty = run_page(Vec::new(), &ItemFilter::default());
+    assert!(empty.contains("No items are kept of this run."));
 }

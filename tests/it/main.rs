@@ -26,6 +26,7 @@ mod looks;
 mod meanwhile;
 mod migrations;
 mod pace;
+mod page;
 mod pairs;
 mod plans;
 mod proof;

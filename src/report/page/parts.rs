@@ -123,12 +123,11 @@ pub(super) fn groups(out: &mut dyn Write, tally: &Tally, done: bool) -> io::Resu
         )?;
         for (kind, share) in &group.kinds {
             if kind.is_of_group() {
-                write!(
-                    out,
-                    "<span class=\"{}\">{}</span> ",
-                    kind.class(),
-                    kind.label()
-                )?;
+                let words = match share.undone {
+                    0 if done => kind.words(share.count, true),
+                    _ => kind.label().to_owned(),
+                };
+                write!(out, "<span class=\"{}\">{words}</span> ", kind.class())?;
             } else {
                 write!(
                     out,

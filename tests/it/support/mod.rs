@@ -1,5 +1,6 @@
 //! An emulated world, a config that points at it, and a runner over both.
 
+pub mod browser;
 pub mod eventful;
 pub mod oracle;
 pub mod readers;

@@ -20,7 +20,7 @@ pub enum PlanFormat {
     Text,
     /// For programs, and for `apply`.
     Json,
-    /// One page that can be mailed around.
+    /// One page for a colleague, to be searched and printed.
     Html,
 }
 
@@ -32,7 +32,7 @@ pub(super) enum ShowFormat {
     Text,
     /// For programs; keys may be added in later versions, and none is renamed.
     Json,
-    /// One page that can be mailed around.
+    /// One page for a colleague, to be searched and printed.
     Html,
 }
 

@@ -138,6 +138,7 @@ fn options_stand_before_and_after_the_command() {
         "rosterd --config a.toml -v plan crm-to-mail",
         "rosterd plan crm-to-mail --config a.toml -v",
         "rosterd plan --out plan.json --format html --detailed-exitcode crm-to-mail -vv",
+        "rosterd show 20260301T060000Z --op update_member --format html",
         "rosterd sync --all --format json",
         "rosterd sync a b",
         "rosterd sync a --approve 0123456789ab",

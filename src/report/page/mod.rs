@@ -80,7 +80,11 @@ fn begin(out: &mut dyn Write, title: &str) -> io::Result<()> {
 
 /// Ends the page with its script.
 fn end(out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "</main>\n<script>{SCRIPT}</script>\n</body>\n</html>")
+    writeln!(
+        out,
+        "<footer><p>This page holds addresses and values of people; keep it as you keep the accounts themselves.</p></footer>\n\
+         </main>\n<script>{SCRIPT}</script>\n</body>\n</html>"
+    )
 }
 
 /// Returns the print of a text by which a policy allows it.

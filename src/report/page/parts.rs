@@ -255,7 +255,8 @@ pub(super) fn items(
          <button type=\"reset\">Clear filters</button>\n</form>\n\
          <p id=\"person\" hidden>Only <b></b> <button type=\"button\">everybody again</button></p>\n\
          <p id=\"count\" role=\"status\" aria-live=\"polite\"></p>\n\
-         <div class=\"wide\"><table id=\"list\" hidden><thead><tr><th scope=\"col\">What</th><th scope=\"col\">Who</th>\
+         <p class=\"paper\">On paper are the items that the page showed when it was printed. {otherwise}</p>\n\
+         <div class=\"wide\"><table id=\"list\" aria-label=\"Items\" hidden><thead><tr><th scope=\"col\">What</th><th scope=\"col\">Who</th>\
          <th scope=\"col\">Group</th><th scope=\"col\">Details</th></tr></thead><tbody></tbody></table></div>\n\
          <p id=\"pages\" class=\"tools\" hidden><button type=\"button\" id=\"previous\">Previous</button> \
          <button type=\"button\" id=\"next\">Next</button></p>\n</section>"

@@ -97,8 +97,8 @@ fn each_row(planned: &Planned, take: &mut dyn FnMut(&Row<'_>) -> io::Result<()>)
                 }],
                 ..row(Some(*member))
             })?,
-            _ => match group_change(plan, edit, &marks) {
-                Some(change) => {
+            _ => {
+                if let Some(change) = group_change(plan, edit, &marks) {
                     let note = change.note.unwrap_or_default();
                     // Below its new name a group is told with the one that it has.
                     let words = match group {
@@ -110,21 +110,20 @@ fn each_row(planned: &Planned, take: &mut dyn FnMut(&Row<'_>) -> io::Result<()>)
                         fields: told(&change.fields),
                         ..row(None)
                     })?;
+                    continue;
                 }
-                None => {
-                    let words = match edit {
-                        Edit::BringBack { .. } => "was taken out by rosterd, and is brought back",
-                        Edit::SetOptOut { pair: None, .. } => "of the whole account",
-                        _ => "",
-                    };
-                    for member in edit.members() {
-                        take(&Row {
-                            words,
-                            ..row(Some(*member))
-                        })?;
-                    }
+                let words = match edit {
+                    Edit::BringBack { .. } => "was taken out by rosterd, and is brought back",
+                    Edit::SetOptOut { pair: None, .. } => "of the whole account",
+                    _ => "",
+                };
+                for member in edit.members() {
+                    take(&Row {
+                        words,
+                        ..row(Some(*member))
+                    })?;
                 }
-            },
+            }
         }
     }
     for item in &plan.withheld {
@@ -343,6 +342,7 @@ impl Page<'_> {
                 ),
             }
         )?;
+        writeln!(out, "<div class=\"samples\">")?;
         for kind in kinds.iter().take(SHOWN) {
             let Some(sample) = kind.members.first() else {
                 continue;
@@ -362,6 +362,7 @@ impl Page<'_> {
                 Short(&address(self.planned.member(*sample)))
             )?;
         }
+        writeln!(out, "</div>")?;
         if let Some(left) = kinds.get(SHOWN..).filter(|left| !left.is_empty()) {
             let people: usize = left.iter().map(|kind| kind.members.len()).sum();
             writeln!(
@@ -387,6 +388,7 @@ impl Page<'_> {
             count(total, "change", "changes"),
             count(all.len() as u64, "person", "people")
         )?;
+        writeln!(out, "<div class=\"samples\">")?;
         for change in all.iter().take(SHOWN) {
             let who = match change.address {
                 Some((from, to)) => {
@@ -401,6 +403,7 @@ impl Page<'_> {
                 "<div class=\"sample\"><p class=\"change\">~ {who}</p>{table}</div>"
             )?;
         }
+        writeln!(out, "</div>")?;
         if all.len() > SHOWN {
             writeln!(
                 out,

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// How long a browser on a loaded machine may take for anything before a test fails.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The names under which a Chromium is installed.
 const NAMES: [&str; 4] = [
@@ -43,9 +43,10 @@ impl Browser {
                 std::env::var("ROSTERD_TEST_BROWSER").is_ok_and(|it| it == "required");
             assert!(!is_required, "there is no Chromium on this machine");
             // Not by a macro: the harness would keep that to itself.
+            let mut err = io::stderr();
             writeln!(
-                io::stderr(),
-                "skipped: there is no Chromium on this machine to open the page in"
+                err,
+                "skipped: there is no Chromium here to open the page in"
             )
             .unwrap();
             return None;

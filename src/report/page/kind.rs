@@ -21,12 +21,14 @@ pub(super) enum Kind {
     Withheld,
     Blocked,
     Accepted,
+    /// What somebody changed at the target since the last run.
+    Outside,
     /// What an older or newer rosterd did and this one has no word for.
     Other,
 }
 
 impl Kind {
-    pub(super) const ALL: [Kind; 17] = [
+    pub(super) const ALL: [Kind; 18] = [
         Kind::OptOut,
         Kind::CreateField,
         Kind::ReadGroup,
@@ -43,6 +45,7 @@ impl Kind {
         Kind::Withheld,
         Kind::Blocked,
         Kind::Accepted,
+        Kind::Outside,
         Kind::Other,
     ];
 
@@ -95,6 +98,7 @@ impl Kind {
             Kind::Withheld => "withheld",
             Kind::Blocked => "blocked",
             Kind::Accepted => "blocked, accepted",
+            Kind::Outside => "changed outside",
             Kind::Other => "other",
         }
     }
@@ -123,6 +127,7 @@ impl Kind {
                 "blocked, and accepted",
                 "blocked, and accepted",
             ),
+            Kind::Outside => ("value", "values", "changed outside", "changed outside"),
             Kind::Other => ("item", "items", "of other kinds", "of other kinds"),
         };
         format!(
@@ -140,7 +145,7 @@ impl Kind {
             Kind::AdoptGroup => "=",
             Kind::ChangeGroup | Kind::ChangePerson => "~",
             Kind::Remove => "−",
-            Kind::ArchiveGroup | Kind::DeleteGroup => "!",
+            Kind::ArchiveGroup | Kind::DeleteGroup | Kind::Outside => "!",
             Kind::ReadGroup
             | Kind::LiftProtection
             | Kind::Withheld
@@ -156,7 +161,7 @@ impl Kind {
             Kind::OptOut => "optout",
             Kind::CreateField | Kind::CreateGroup | Kind::CreatePerson | Kind::Add => "add",
             Kind::AdoptGroup => "keep",
-            Kind::ChangeGroup | Kind::ChangePerson => "change",
+            Kind::ChangeGroup | Kind::ChangePerson | Kind::Outside => "change",
             Kind::Remove | Kind::ArchiveGroup | Kind::DeleteGroup | Kind::Blocked => "gone",
             Kind::ReadGroup
             | Kind::LiftProtection

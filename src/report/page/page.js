@@ -130,7 +130,7 @@
     }
     line.append(cell, make("td", cut(names[group])));
     const details = make("td");
-    if (outcome) details.append(names[outcome] === "done" ? make("small", "done") : make("strong", names[outcome], "stop"), " ");
+    if (outcome) details.append(names[outcome] === "done" ? make("small", "done") : make("strong", names[outcome], names[outcome] === "found" ? "" : "stop"), " ");
     if (reason) details.append(make("code", names[reason]), " ");
     if (words) details.append(long("span", words));
     if (fields) details.append(listOf(fields));

@@ -6,6 +6,7 @@ use super::html::{Escaped, Short, Whole};
 use super::kind::Kind;
 use super::rows::{GroupTally, Share, Tally};
 use crate::report::words::{count, grouped};
+use crate::state::FOUND;
 
 /// What a reader wants to see of the list; a link with it sets the filters to exactly that.
 #[derive(Default)]
@@ -62,9 +63,10 @@ pub(super) fn figures(out: &mut dyn Write, tally: &Tally, done: bool) -> io::Res
         )?;
         if done {
             for (outcome, number) in outcomes.iter().filter(|(outcome, _)| *outcome != "done") {
+                let class = if outcome == FOUND { "change" } else { "stop" };
                 write!(
                     out,
-                    "<small class=\"stop\">{} {}</small>",
+                    "<small class=\"{class}\">{} {}</small>",
                     grouped(*number),
                     Escaped(outcome)
                 )?;

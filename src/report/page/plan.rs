@@ -5,12 +5,14 @@ use std::io::{self, Write};
 use super::html::{Escaped, Short, Whole};
 use super::kind::Kind;
 use super::parts::{self, Pick};
-use super::rows::{Field, Row, Rows, Tally, fields};
+use super::rows::{Field, OUTSIDE, Row, Rows, Tally, fields};
 use super::{PageAbout, begin, end};
 use crate::plan::{Blocked, Edit, PersonIx, Reason};
 use crate::report::plan_text::{cost_sentence, last_line};
 use crate::report::sections::{SHOWN, named, remedy_after};
-use crate::report::view::{FieldChange, Marks, PlanView, compared, created, group_change};
+use crate::report::view::{
+    FieldChange, Marks, PlanView, changed_outside, compared, created, group_change,
+};
 use crate::report::words::{address, count, explain, grouped, opt_outs_wait, value};
 use crate::run::Planned;
 
@@ -43,6 +45,7 @@ pub fn write_plan_html(
     page.new_fields(out)?;
     page.new_people(out)?;
     page.profiles(out)?;
+    page.changed_outside(out)?;
     page.withheld(out)?;
     page.blocked(out)?;
     page.losses(out)?;
@@ -94,6 +97,7 @@ fn each_row(planned: &Planned, take: &mut dyn FnMut(&Row<'_>) -> io::Result<()>)
                     name: "e-mail address",
                     before: Some(address(from).into_owned()),
                     after: address(to).into_owned(),
+                    outside: marks.has_address(*member),
                 }],
                 ..row(Some(*member))
             })?,
@@ -118,13 +122,36 @@ fn each_row(planned: &Planned, take: &mut dyn FnMut(&Row<'_>) -> io::Result<()>)
                     _ => "",
                 };
                 for member in edit.members() {
+                    let is_put_back = kind == Kind::Add
+                        && edit
+                            .pair()
+                            .is_some_and(|pair| marks.has_membership(pair, *member));
                     take(&Row {
-                        words,
+                        words: if is_put_back { PUT_BACK } else { words },
                         ..row(Some(*member))
                     })?;
                 }
             }
         }
+    }
+    for item in changed_outside(planned) {
+        let fields = item.field.map(|name| Field {
+            name,
+            before: Some(value(item.changed.now.as_ref(), true)),
+            after: value(item.changed.wanted.as_ref(), true),
+            outside: false,
+        });
+        let was = match item.field {
+            Some(_) => value(item.changed.base.as_ref(), true),
+            None => "a member".to_owned(),
+        };
+        take(&Row {
+            who: item.member.map(address).unwrap_or_default(),
+            group: item.group,
+            words: &format!("was {was} after the last run; {}", item.fate()),
+            fields: fields.into_iter().collect(),
+            ..Row::of(Kind::Outside)
+        })?;
     }
     for item in &plan.withheld {
         take(&Row {
@@ -165,6 +192,7 @@ fn each_row(planned: &Planned, take: &mut dyn FnMut(&Row<'_>) -> io::Result<()>)
     Ok(())
 }
 
+const PUT_BACK: &str = "somebody took them out at the target";
 const ONLY_TO_OPT_OUT: &str = "only to hold an opt-out; joins no group and is never mailed";
 
 struct Page<'a> {
@@ -208,6 +236,11 @@ impl Page<'_> {
             ("groups", "Groups", !self.tally.groups.is_empty()),
             ("new-people", "New people", !self.view.kinds.is_empty()),
             ("profiles", "Profiles", !self.view.profiles.is_empty()),
+            (
+                "outside",
+                "Changed outside",
+                !plan.changed_outside.is_empty(),
+            ),
             ("withheld", "Withheld", !plan.withheld.is_empty()),
             ("blocked", "Blocked", !plan.blocked.is_empty()),
             ("losses", "Losses", !plan.losses.is_empty()),
@@ -392,7 +425,8 @@ impl Page<'_> {
         for change in all.iter().take(SHOWN) {
             let who = match change.address {
                 Some((from, to)) => {
-                    format!("{} → {}", Short(&address(from)), Short(&address(to)))
+                    let mark = if change.moved_outside { OUTSIDE } else { "" };
+                    format!("{} → {}{mark}", Short(&address(from)), Short(&address(to)))
                 }
                 None => Short(&address(self.planned.member(change.member))).to_string(),
             };
@@ -412,6 +446,51 @@ impl Page<'_> {
             )?;
         }
         list(out, Kind::ChangePerson, total)?;
+        writeln!(out, "</section>")
+    }
+
+    /// Writes what somebody changed at the target since the last run.
+    fn changed_outside(&self, out: &mut dyn Write) -> io::Result<()> {
+        let total = self.tally.of(Kind::Outside);
+        if total == 0 {
+            return Ok(());
+        }
+        writeln!(
+            out,
+            "<section id=\"outside\"><h2>Changed outside <small>{}, at {} since the last run</small></h2>\n\
+             <div class=\"wide\"><table><thead><tr><th scope=\"col\">What</th><th scope=\"col\">After the last run</th>\
+             <th scope=\"col\">Now</th><th scope=\"col\">Wanted</th><th scope=\"col\">What becomes of it</th></tr></thead><tbody>",
+            count(total, "value", "values"),
+            Escaped(&self.planned.plan.target)
+        )?;
+        for item in changed_outside(self.planned).take(SHOWN) {
+            let member = item
+                .member
+                .map(|member| Short(&address(member)).to_string());
+            let group = item.group.map(|group| format!("“{}”", Short(group)));
+            let whose = member.iter().chain(&group).map(String::as_str);
+            let whose = whose.collect::<Vec<_>>().join(" in ");
+            let held = |held: &Option<crate::model::Value>, membership: &str| match item.field {
+                Some(_) => Whole(&value(held.as_ref(), true)).to_string(),
+                None => membership.to_owned(),
+            };
+            writeln!(
+                out,
+                "<tr><td>{} {whose}</td><td>{}</td><td>{}</td><td>{}</td><td class=\"change\">{}</td></tr>",
+                item.field
+                    .map(|field| format!("<code>{}</code> of", Escaped(field)))
+                    .unwrap_or_default(),
+                held(&item.changed.base, "a member"),
+                held(&item.changed.now, "taken out"),
+                held(&item.changed.wanted, "a member"),
+                item.fate()
+            )?;
+        }
+        writeln!(out, "</tbody></table></div>")?;
+        if total > SHOWN as u64 {
+            writeln!(out, "<p>… and {} more</p>", grouped(total - SHOWN as u64))?;
+        }
+        list(out, Kind::Outside, total)?;
         writeln!(out, "</section>")
     }
 
@@ -528,9 +607,12 @@ impl Page<'_> {
                 .collect();
             writeln!(
                 out,
-                "<tr><td>{} <small>of a {}</small></td><td class=\"number\">{}</td><td><ul>{}</ul></td><td>{}</td></tr>",
+                "<tr><td>{} <small>of a {}{}</small></td><td class=\"number\">{}</td><td><ul>{}</ul></td><td>{}</td></tr>",
                 Escaped(&loss.field),
                 loss.object,
+                loss.known_since
+                    .map(|since| format!("; known since {}", since.strftime("%Y-%m-%d")))
+                    .unwrap_or_default(),
                 grouped(loss.count),
                 examples.concat(),
                 Escaped(&loss.reason)
@@ -630,6 +712,7 @@ fn told<'a>(changes: &[FieldChange<'a>]) -> Vec<Field<'a>> {
             name: change.field,
             before: change.compares.then(|| value(change.before, true)),
             after: value(change.after, true),
+            outside: change.outside,
         })
         .collect()
 }

@@ -8,9 +8,13 @@ use std::io::{self, Write};
 use super::html::{Escaped, Short, Whole, json_text};
 use super::kind::Kind;
 use crate::report::words::harmless;
+use crate::state::FOUND;
 
 /// How many people of one kind a group's section names.
 pub(super) const NAMED: usize = 10;
+
+/// Stands beside a change that undoes what somebody did at the target.
+pub(super) const OUTSIDE: &str = " <em class=\"change\">! changed outside</em>";
 
 /// One field of an item, as it is shown.
 pub(super) struct Field<'a> {
@@ -18,6 +22,8 @@ pub(super) struct Field<'a> {
     /// What it held, where that is told.
     pub(super) before: Option<String>,
     pub(super) after: String,
+    /// Whether what it held is somebody's doing at the target since the last run.
+    pub(super) outside: bool,
 }
 
 /// One item.
@@ -87,7 +93,7 @@ pub(super) struct GroupTally {
 #[derive(Default)]
 pub(super) struct Share {
     pub(super) count: u64,
-    /// How many of them a run has not done, or not known to be done.
+    /// How many of them a run has not done, and no later one found done.
     pub(super) undone: u64,
     pub(super) names: Vec<String>,
 }
@@ -212,7 +218,7 @@ impl<'a> Rows<'a> {
         group.number = number;
         let share = group.kinds.entry(row.kind).or_default();
         share.count += 1;
-        share.undone += u64::from(!matches!(outcome, "" | "done"));
+        share.undone += u64::from(!matches!(outcome, "" | "done" | FOUND));
         if !row.who.is_empty() && share.names.len() < NAMED {
             share.names.push(row.who.clone().into_owned());
         }
@@ -234,6 +240,7 @@ fn told(text: &mut String, row: &Row<'_>) {
         match row.outcome {
             None => text.push_str(row.kind.label()),
             Some("done") => text.push_str(&row.kind.words(1, true)),
+            Some(FOUND) => write!(text, "{}, found by a later run", row.kind.words(1, true))?,
             Some(other) => write!(
                 text,
                 "{} <strong>{}</strong>",
@@ -261,7 +268,8 @@ pub(super) fn fields(out: &mut String, fields: &[Field<'_>]) -> std::fmt::Result
         if let Some(before) = &field.before {
             write!(out, "<del>{}</del> → ", Whole(before))?;
         }
-        write!(out, "<ins>{}</ins></td></tr>", Whole(&field.after))?;
+        let mark = if field.outside { OUTSIDE } else { "" };
+        write!(out, "<ins>{}</ins>{mark}</td></tr>", Whole(&field.after))?;
     }
     write!(out, "</table>")
 }

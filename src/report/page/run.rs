@@ -84,6 +84,7 @@ fn row(item: &RunItem) -> Row<'_> {
             .as_ref()
             .map(|before| value(Some(before), true)),
         after: value(change.after.as_ref(), true),
+        outside: false,
     });
     Row {
         who: item.member.as_deref().map(address).unwrap_or_default(),

@@ -7,7 +7,8 @@ use jiff::tz::TimeZone;
 use super::kind::Kind;
 use super::*;
 use crate::model::Value;
-use crate::plan::{Edit, PairIx, PersonIx, Plan, Summary};
+use crate::model::policy::OnDrift;
+use crate::plan::{ChangedOutside, Edit, Outside, PairIx, PersonIx, Plan, Summary};
 use crate::report::ItemFilter;
 use crate::report::tests::{
     creating, empty_plan, full_plan, pair, planned, run_record, start, written,
@@ -410,6 +411,55 @@ fn the_static_part_of_a_page_does_not_grow_with_the_people() {
     assert!(length(2_000) < length(100) + 200);
 }
 
+#[test]
+fn what_somebody_changed_at_the_target_is_marked_listed_and_counted() {
+    let mut planned = full_plan();
+    let outside = |what, held: [&str; 3]| ChangedOutside {
+        what,
+        base: Some(held[0].into()),
+        now: Some(held[1].into()),
+        wanted: Some(held[2].into()),
+        fate: OnDrift::Overwrite,
+    };
+    planned.plan.changed_outside = vec![
+        outside(
+            Outside::Group(PairIx(2), "notes".into()),
+            ["<new>", "old", "<new>"],
+        ),
+        outside(
+            Outside::Member(PersonIx(1), "phone".into()),
+            ["", "555 0100", ""],
+        ),
+        ChangedOutside {
+            base: None,
+            now: None,
+            wanted: None,
+            ..outside(Outside::Membership(PairIx(0), PersonIx(0)), [""; 3])
+        },
+    ];
+    let page = page_of(&planned);
+    let (shown, data) = (shown(&page), data(&page));
+    assert_eq!(data.of(Kind::Outside).len(), 3);
+    for told in [
+        "<b>3</b> <a class=\"pick\" href=\"#items\" data-kind=\"16\">values changed outside",
+        "Changed outside <small>3 values, at mail since the last run</small>",
+        "<code>notes</code> of “Trustees”</td><td>&quot;&lt;new&gt;&quot;</td><td>&quot;old&quot;</td>",
+        "is overwritten",
+        "ana@example.org in “Donors”</td><td>a member</td><td>taken out</td>",
+        "is added again",
+        "<ins>&quot;new&quot;</ins> <em class=\"change\">! changed outside</em>",
+    ] {
+        assert!(shown.contains(told), "{told} in {shown}");
+    }
+    let added = data.of(Kind::Add);
+    assert_eq!(added[0][5], "somebody took them out at the target");
+    assert_eq!(
+        added[1].get(5),
+        None,
+        "the other one joins for the first time"
+    );
+}
+
 fn item(op: &str, outcome: &str) -> RunItem {
     RunItem {
         op: op.to_owned(),
@@ -455,6 +505,11 @@ fn items() -> Vec<RunItem> {
             group: Some("Donors <&>".to_owned()),
             ..item("add_memberships", "open")
         },
+        RunItem {
+            member: Some("dee@example.org".to_owned()),
+            group: Some("Donors <&>".to_owned()),
+            ..item("add_memberships", crate::state::FOUND)
+        },
         item("sing_a_song", "done"),
     ]
 }
@@ -482,11 +537,11 @@ fn the_page_of_a_run_tells_each_item_with_its_outcome() {
         "partial",
         "max_membership_removals by 0123456789ab",
         "4 items, which the plan left out",
-        "<b>1</b> <a class=\"pick\" href=\"#items\" data-kind=\"9\">membership added</a><small class=\"stop\">1 failed</small><small class=\"stop\">1 open</small>",
+        "<b>1</b> <a class=\"pick\" href=\"#items\" data-kind=\"9\">membership added</a><small class=\"stop\">1 failed</small><small class=\"change\">1 found</small><small class=\"stop\">1 open</small>",
         "+ group created",
         "change group <strong>failed</strong>: Name is taken",
         "Donors &lt;&amp;&gt;",
-        "+ <b>1</b> membership added</span> <strong class=\"stop\">2 not</strong>",
+        "+ <b>2</b> memberships added</span> <strong class=\"stop\">2 not</strong>",
         "greenrope at api.example.net",
         "<label>Outcome",
     ] {
@@ -494,7 +549,7 @@ fn the_page_of_a_run_tells_each_item_with_its_outcome() {
     }
     let added = data.of(Kind::Add);
     let outcomes: Vec<&str> = added.iter().map(|row| data.name(&row[4])).collect();
-    assert_eq!(outcomes, ["done", "failed", "open"]);
+    assert_eq!(outcomes, ["done", "failed", "open", "found"]);
     assert_eq!(data.name(&added[1][3]), "value_refused");
     assert_eq!(added[1][5], "</script><b>Invalid contact\\u{1b}");
     assert_eq!(page.matches("</script").count(), 2);
@@ -517,7 +572,7 @@ fn the_page_of_a_run_honours_filters_and_says_so() {
     };
     let page = run_page(items().into_iter().map(Ok).collect(), &filter);
     assert_eq!(data(&page).rows.len(), 1);
-    let said = "Only items of the group <strong>Donors &lt;&amp;&gt;</strong>, with the outcome <strong>failed</strong>: 1 of 7 items.";
+    let said = "Only items of the group <strong>Donors &lt;&amp;&gt;</strong>, with the outcome <strong>failed</strong>: 1 of 8 items.";
     assert!(page.contains(said), "{}", shown(&page));
 }
 

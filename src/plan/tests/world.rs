@@ -339,6 +339,7 @@ impl Read {
             created_values: BTreeMap::new(),
             first_run: false,
             accepted: BTreeSet::new(),
+            undoing: None,
             narrowed: None,
         }
     }

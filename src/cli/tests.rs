@@ -50,6 +50,7 @@ fn help_names_every_command() {
       unlink       Forgets which target group belongs to a source group, and what the job brought into
                    it
       undo         Shows a plan that takes a run back; writes to no provider
+      members      Lists who is in a group of an account, or with `--at` who was
       explain      Explains why a person or a group is as it is, and what the next run would do
       pause        Keeps a job from running on its schedule and from `sync --all`
       resume       Lets a paused job run on its schedule again

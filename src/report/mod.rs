@@ -14,6 +14,7 @@ mod history;
 mod inventory;
 mod json;
 mod links;
+mod members;
 mod migration;
 mod narrow;
 mod page;
@@ -45,6 +46,9 @@ pub use history::{write_history_json, write_history_text};
 pub use inventory::{describe_inventory, inventory_json};
 pub use json::{FORMAT_VERSION, summary_from_json, summary_json, write_document};
 pub use links::{LinkRow, LinkState, Links, write_links_json, write_links_text};
+pub use members::{
+    GroupThen, write_members_json, write_members_text, write_then_json, write_then_text,
+};
 pub use migration::{write_assessment_in_short, write_assessment_json, write_assessment_text};
 pub use narrow::{narrow, tell_twins_apart};
 pub use page::{PageAbout, PageAccount, write_plan_html, write_show_html};

@@ -41,6 +41,7 @@ mod record;
 
 mod explain;
 mod meant;
+mod members;
 mod migration;
 mod rehearsal;
 mod undo;
@@ -60,6 +61,9 @@ pub use explain::{
     PersonExplained, Written,
 };
 pub use meant::Meant;
+pub use members::{
+    GroupMembers, MeantGroup, MemberNow, NamedGroup, partners_at_target, remembered_groups,
+};
 pub use migration::{Confirm, Migration, Verified};
 pub use prepare::{
     AccountEstimate, Assessed, BothSides, Cost, Estimate, GroupCount, Narrowed, Parts, Planned,

@@ -10,6 +10,7 @@ use super::convert::{fields_to_json, json};
 use super::error::{Fault, StateError};
 use super::keys::{Key, Keys};
 use super::ledger::{AudienceKey, PersonKey};
+use super::members::{self, SeenAt};
 use super::{base, carried, forget, jobs, keys, ledger};
 use crate::model::{ObjectKind, RowHash, TotalMeanings, Value};
 use crate::plan::base::{FactId, FieldBases, GroupLink, Origin};
@@ -106,6 +107,17 @@ pub enum Change {
         member: String,
         /// Whether the job brought it.
         brought: bool,
+    },
+    /// Notes of a membership that stays remembered whether a run found it at the target.
+    MembershipMissing {
+        /// The job.
+        job: String,
+        /// The target group's id.
+        group: String,
+        /// The target person's id.
+        member: String,
+        /// Whether it was not found at the target; else it was found again.
+        missing: bool,
     },
     /// Forgets a membership.
     MembershipGone {
@@ -220,15 +232,16 @@ pub(super) fn apply(connection: &Connection, changes: &[Change]) -> Result<(), F
     }
     let forgotten = ledger::forgotten(connection)?;
     let mut keys = Keys::new(connection);
+    let mut seen_at = SeenAt::default();
     for change in changes {
         if let Some(change) = forget::without_forgotten(connection, change, &forgotten)? {
-            apply_one(&mut keys, &change)?;
+            apply_one(&mut keys, &mut seen_at, &change)?;
         }
     }
     Ok(())
 }
 
-fn apply_one(keys: &mut Keys<'_>, change: &Change) -> Result<(), Fault> {
+fn apply_one(keys: &mut Keys<'_>, seen_at: &mut SeenAt, change: &Change) -> Result<(), Fault> {
     let connection = keys.connection;
     match change {
         Change::Mirrored { job, mirrored } => {
@@ -351,12 +364,32 @@ fn apply_one(keys: &mut Keys<'_>, change: &Change) -> Result<(), Fault> {
             brought,
         } => {
             let (job, group, member) = (keys.job(job)?, keys.key(group)?, keys.key(member)?);
-            connection
+            let was_missing: bool = connection
                 .prepare_cached(
-                    "INSERT INTO memberships (job, group_id, member, brought) VALUES (?1, ?2, ?3, ?4)
-                     ON CONFLICT DO UPDATE SET brought = max(brought, excluded.brought)",
+                    "INSERT INTO memberships (job, group_id, member, brought, since) VALUES (?1, ?2, ?3, ?4, ?5)
+                     ON CONFLICT DO UPDATE SET brought = max(brought, excluded.brought) RETURNING missing IS NOT NULL",
                 )?
-                .execute((job, group, member, brought))?;
+                .query_row((job, group, member, brought, seen_at.of(connection, job)?), |row| row.get(0))?;
+            if was_missing {
+                members::found(connection, job, group, member, seen_at)?;
+            }
+        }
+        Change::MembershipMissing {
+            job,
+            group,
+            member,
+            missing,
+        } => {
+            let find = |text| keys::find(connection, text);
+            let (Some(group), Some(member)) = (find(group)?, find(member)?) else {
+                return Ok(());
+            };
+            let job = keys.job(job)?;
+            if *missing {
+                members::missed(connection, job, group, member, seen_at)?;
+            } else {
+                members::found(connection, job, group, member, seen_at)?;
+            }
         }
         Change::MembershipGone { job, group, member } => {
             let find = |text| keys::find(connection, text);
@@ -364,6 +397,7 @@ fn apply_one(keys: &mut Keys<'_>, change: &Change) -> Result<(), Fault> {
                 return Ok(());
             };
             let job = keys.job(job)?;
+            members::keep_past(connection, job, group, member, seen_at.of(connection, job)?)?;
             connection
                 .prepare_cached(
                     "DELETE FROM memberships WHERE job = ?1 AND group_id = ?2 AND member = ?3",
@@ -490,12 +524,16 @@ pub(super) fn unlink_group(connection: &Connection, job: &str, source: &str) -> 
         if still.contains(&target) {
             continue;
         }
+        let (Some(id), Some(group)) = (
+            jobs::id_of(connection, job)?,
+            keys::find(connection, &target)?,
+        ) else {
+            continue;
+        };
+        members::keep_all_past(connection, id, group, SeenAt::default().of(connection, id)?)?;
         connection
             .prepare_cached("DELETE FROM memberships WHERE job = ?1 AND group_id = ?2 /* walks: all that the group has goes */")?
-            .execute((
-                jobs::id_of(connection, job)?,
-                keys::find(connection, &target)?,
-            ))?;
+            .execute((id, group))?;
     }
     connection
         .prepare_cached("DELETE FROM group_links WHERE job = ?1 AND source = ?2")?

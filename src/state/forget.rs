@@ -115,6 +115,11 @@ fn forget_address(
                  AND job IN (SELECT id FROM jobs WHERE target_account = ?1) /* walks: somebody is forgotten once */",
             (account, keys::find(connection, id)?),
         )?;
+        removal.memberships += connection.execute(
+            "DELETE FROM past_memberships WHERE member = ?2
+                 AND job IN (SELECT id FROM jobs WHERE target_account = ?1) /* walks: somebody is forgotten once */",
+            (account, keys::find(connection, id)?),
+        )?;
     }
     // What is remembered of targets is only there to save a reading, so all of it goes.
     let key = keys::find(connection, address)?;
@@ -130,6 +135,11 @@ fn forget_address(
     )?;
     removal.memberships += connection.execute(
         "DELETE FROM memberships WHERE (job, member) IN (SELECT job, target FROM member_links WHERE address = ?1)
+         /* walks: somebody is forgotten once */",
+        [key],
+    )?;
+    removal.memberships += connection.execute(
+        "DELETE FROM past_memberships WHERE address = ?1 OR (job, member) IN (SELECT job, target FROM member_links WHERE address = ?1)
          /* walks: somebody is forgotten once */",
         [key],
     )?;

@@ -372,28 +372,31 @@ impl Store {
 
     /// Returns the entries of a job that are not settled, oldest first.
     pub fn unsettled(&self, job: &str) -> Result<Vec<UnsettledEntry>, StateError> {
-        self.read(|connection| {
-            let mut select = connection.prepare_cached(
-                "SELECT id, run, account, operation, intended FROM journal WHERE job = ?1 AND settled IS NULL ORDER BY id",
-            )?;
-            let mut entries = select
-                .query_map([job], |row| {
-                    Ok(UnsettledEntry {
-                        id: JournalId(row.get(0)?),
-                        run: row.get(1)?,
-                        account: row.get(2)?,
-                        operation: row.get(3)?,
-                        intended: time(row, 4)?,
-                        items: Vec::new(),
-                    })
-                })?
-                .collect::<rusqlite::Result<Vec<_>>>()?;
-            for entry in &mut entries {
-                entry.items = items(connection, entry.id)?;
-            }
-            Ok(entries)
-        })
+        self.read(|connection| unsettled(connection, job))
     }
+}
+
+/// Returns the entries of a job that are not settled, oldest first.
+pub(super) fn unsettled(connection: &Connection, job: &str) -> Result<Vec<UnsettledEntry>, Fault> {
+    let mut select = connection.prepare_cached(
+        "SELECT id, run, account, operation, intended FROM journal WHERE job = ?1 AND settled IS NULL ORDER BY id",
+    )?;
+    let mut entries = select
+        .query_map([job], |row| {
+            Ok(UnsettledEntry {
+                id: JournalId(row.get(0)?),
+                run: row.get(1)?,
+                account: row.get(2)?,
+                operation: row.get(3)?,
+                intended: time(row, 4)?,
+                items: Vec::new(),
+            })
+        })?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    for entry in &mut entries {
+        entry.items = items(connection, entry.id)?;
+    }
+    Ok(entries)
 }
 
 /// Writes down the items of an entry from a position on.

@@ -67,6 +67,8 @@ pub(super) fn sweep(connection: &Connection, only: Option<&str>) -> Result<usize
              UNION ALL SELECT source FROM former_links UNION ALL SELECT target FROM former_links
              UNION ALL SELECT address FROM former_links
              UNION ALL SELECT group_id FROM memberships UNION ALL SELECT member FROM memberships
+             UNION ALL SELECT group_id FROM past_memberships UNION ALL SELECT member FROM past_memberships
+             UNION ALL SELECT address FROM past_memberships WHERE address IS NOT NULL
              UNION ALL SELECT run FROM run_items UNION ALL SELECT op FROM run_items UNION ALL SELECT outcome FROM run_items
              UNION ALL SELECT group_id FROM run_items WHERE group_id IS NOT NULL
              UNION ALL SELECT member FROM run_items WHERE member IS NOT NULL

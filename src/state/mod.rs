@@ -26,6 +26,7 @@ mod keys;
 mod ledger;
 mod locks;
 mod losses;
+mod members;
 mod packed;
 mod remembered;
 mod renumber;
@@ -62,6 +63,7 @@ pub use journal::{
 pub use ledger::{AudienceKey, PersonKey};
 pub use locks::{Guard, LockError, Locks};
 pub use losses::{LossKind, ToldLoss};
+pub use members::{JobMemory, MemberThen, MembersThen, Stood};
 pub use remembered::{MemoryKey, RememberedTarget, TargetReading};
 pub use restore::{PutBack, StagedCopy};
 pub use runs::{

@@ -10,7 +10,7 @@ use super::change::{self, Change};
 use super::convert::{count, from_json, json, optional_count, optional_time, stamp, time};
 use super::error::{Fault, StateError};
 use super::keys::{Keys, Texts};
-use super::{Store, jobs, keys, ledger};
+use super::{Store, jobs, keys, ledger, members};
 use crate::model::Value;
 use crate::plan::base::{FieldBase, FieldBases, Measure};
 
@@ -242,6 +242,11 @@ impl Store {
                     "INSERT INTO runs (id, job, cause, started) VALUES (?1, ?2, ?3, ?4)",
                 )?
                 .execute((&run.id, &run.job, &run.trigger, stamp(run.started)))?;
+            if run.trigger != EMPTY_PLAN {
+                connection
+                    .prepare_cached("UPDATE jobs SET members_from = ?2 WHERE name = ?1 AND members_from IS NULL")?
+                    .execute((&run.job, stamp(run.started)))?;
+            }
             Ok(())
         })
     }
@@ -515,6 +520,7 @@ pub(super) fn prune(connection: &Connection, before: &str) -> Result<usize, Faul
     ] {
         deleted += connection.execute(sql, [before])?;
     }
+    deleted += members::prune(connection)?;
     keys::sweep(connection, None)?;
     Ok(deleted)
 }

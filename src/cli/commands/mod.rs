@@ -17,6 +17,7 @@ pub(super) mod init;
 pub(super) mod link;
 pub(super) mod links;
 pub(super) mod man;
+pub(super) mod members;
 pub(super) mod migrate;
 pub(super) mod pause;
 pub(super) mod plan;

@@ -267,6 +267,8 @@ impl Applying<'_> {
         // What takes a run back agrees on nothing else.
         if self.prepared.planned.undoing.is_none() {
             store.record(&self.prepared.agreement(self.confirming()))?;
+            let noted = store.missing_memberships(&self.job.name)?;
+            store.record(&self.prepared.missing(&self.job.name, &noted))?;
             self.count_links();
             store.record(&self.prepared.refresh(self.confirming())?)?;
         }

@@ -1,10 +1,10 @@
 //! What of a plan is remembered before anything is written: what both sides agree on already.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::Prepared;
 use crate::config::settled::JobConfig;
-use crate::model::{Record, Snapshot};
+use crate::model::{Name, Record, Snapshot};
 use crate::plan::base::Origin;
 use crate::plan::{Edit, PairIx};
 use crate::run::error::RunError;
@@ -97,6 +97,45 @@ impl Prepared {
                     // Of a group whose fields can't be read there are none to remember.
                     let same = matches!(refreshed.first(), Some(Change::GroupFields { fields, name, .. }) if *fields == link.fields && *name == link.name);
                     changes.extend(refreshed.into_iter().skip(usize::from(same)));
+                }
+            }
+        }
+        changes
+    }
+
+    /// Says which memberships that stay remembered the target does not show, because somebody else
+    /// ended them, and which of those that are `noted` it shows again.
+    pub(in crate::run) fn missing(&self, job: &str, noted: &[(String, String)]) -> Vec<Change> {
+        let mut changes = Vec::new();
+        let sides = &self.sides;
+        if sides.target_remembered {
+            return changes;
+        }
+        let mut missed: HashMap<&str, HashSet<&str>> = HashMap::new();
+        for (group, member) in noted {
+            missed.entry(group).or_default().insert(member);
+        }
+        for (group, known) in &self.base.memberships {
+            let listing = sides.target.listing(group);
+            let Some(listing) = listing.and_then(|listing| listing.complete()) else {
+                continue;
+            };
+            let rows = listing.rows.iter();
+            let here: HashSet<Name> = rows
+                .map(|row| sides.target.members[row.member as usize].id)
+                .collect();
+            let missed = missed.get(group.as_str());
+            for membership in known {
+                let member = self.planned.text(membership.member);
+                let is_here = here.contains(&{ membership.member });
+                let was_missed = missed.is_some_and(|missed| missed.contains(member));
+                if is_here == was_missed {
+                    changes.push(Change::MembershipMissing {
+                        job: job.to_owned(),
+                        group: group.clone(),
+                        member: member.to_owned(),
+                        missing: !is_here,
+                    });
                 }
             }
         }

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use super::groups::GroupsToWrite;
 use super::members::read_members;
 use crate::model::{
-    Certificate, CustomFields, Group, GroupRow, Names, OwnRemovals, ProviderKind, Reading,
-    Snapshot, SnapshotBuilder, TotalMeanings, Unlisted, Unreadable, id_order, without_addresses,
+    Certificate, CustomFields, Group, GroupKind, GroupRow, Listing, ListingRow, MemberStatus,
+    MembershipState, Names, OwnRemovals, ProviderKind, Reading, Snapshot, SnapshotBuilder,
+    TotalMeanings, Unlisted, Unreadable, id_order, without_addresses,
 };
 use crate::provider::{self, MemberAsk, Role};
 use crate::run::accounts::{Handle, Runner, unless_stopped};
@@ -74,6 +75,53 @@ pub struct Everything {
     pub member_doubts: Vec<String>,
     /// Whether the login sees all of the account, as far as it can tell.
     pub sees_everything: bool,
+}
+
+/// Who is in one group of an account.
+pub(in crate::run) struct OneGroup {
+    kind: ProviderKind,
+    pub(in crate::run) group: Group,
+    /// When reading began.
+    pub(in crate::run) begun: Timestamp,
+    /// The group, and who is in it. Whom rosterd itself took out is not.
+    pub(in crate::run) snapshot: Snapshot,
+    names: Names,
+    /// Why there may be other people, or more to know of those who are there.
+    pub(in crate::run) doubts: Vec<String>,
+}
+
+impl OneGroup {
+    /// Returns the texts behind the snapshot's ids and addresses.
+    pub(in crate::run) fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// Returns the word for how somebody stands: the strictest of what the group and the account say.
+    /// Where it is not certain who refuses, nobody is said to be active.
+    pub(in crate::run) fn state_of(
+        &self,
+        row: &ListingRow,
+        listing: &Reading<Listing>,
+    ) -> &'static str {
+        let knows_refusals = match listing {
+            Reading::Complete(_) => true,
+            Reading::Incomplete(incomplete) => incomplete.opt_outs_complete,
+        };
+        let account = provider::capabilities(self.kind).account_opt_out;
+        let knows_account = !account || self.snapshot.account_state.complete().is_some();
+        let is_told = knows_refusals
+            && knows_account
+            && self.group.kind != GroupKind::Dynamic
+            && !self
+                .snapshot
+                .is_uncertain(listing.seen(), row.member, &self.names);
+        match (self.snapshot.members[row.member as usize].status, row.state) {
+            (MemberStatus::OptedOut, _) | (_, MembershipState::OptedOut) => "opted_out",
+            (_, MembershipState::Active | MembershipState::Unconfirmed) if !is_told => "unknown",
+            (MemberStatus::Active, state) => state.as_str(),
+            (status, _) => status.as_str(),
+        }
+    }
 }
 
 impl Everything {
@@ -157,20 +205,7 @@ impl Runner {
             role: Role::Everything,
         };
         read_members(handle, &ask, &mut builder, &meanings).await?;
-        let by_offset = builder.listings_by_offset();
-        if !by_offset.is_empty() {
-            progress.stage(name, "Reading long groups once more");
-            let long = rows.iter().filter(|row| by_offset.contains(&row.id));
-            let long: Vec<GroupRow> = long.cloned().collect();
-            builder.add_to_listings();
-            let ask = MemberAsk {
-                groups: &long,
-                fields: &[],
-                role: Role::Check,
-            };
-            let read = adapter.members(&ask, &mut builder).await;
-            read.map_err(handle.read_error())?;
-        }
+        self.read_long_again(handle, &rows, &mut builder).await?;
         let everybody = builder.evidence_of_everybody().cloned().unwrap_or_default();
         let everybody = everybody.certify((), &mut TotalMeanings::all());
         let own = OwnRemovals::default();
@@ -196,6 +231,95 @@ impl Runner {
             member_doubts,
             sees_everything: adapter.sees_everything(),
         })
+    }
+
+    /// Reads once more what a listing by offsets may have skipped.
+    async fn read_long_again(
+        &self,
+        handle: &Handle,
+        rows: &[GroupRow],
+        builder: &mut SnapshotBuilder<'_>,
+    ) -> Result<(), RunError> {
+        let by_offset = builder.listings_by_offset();
+        if by_offset.is_empty() {
+            return Ok(());
+        }
+        let progress = &self.inner.options.progress;
+        progress.stage(&handle.name, "Reading long groups once more");
+        let long = rows.iter().filter(|row| by_offset.contains(&row.id));
+        let long: Vec<GroupRow> = long.cloned().collect();
+        builder.add_to_listings();
+        let ask = MemberAsk {
+            groups: &long,
+            fields: &[],
+            role: Role::Check,
+        };
+        let read = handle.adapter.members(&ask, builder).await;
+        read.map_err(handle.read_error())
+    }
+
+    /// Reads who is in one group of an account, whatever they refuse, once `pick` has said which.
+    pub(in crate::run) async fn read_one_group<E>(
+        &self,
+        name: &str,
+        pick: &(dyn Fn(&[Group]) -> Result<String, E> + Sync),
+    ) -> Result<Result<OneGroup, E>, RunError> {
+        let handle = self.handle(name)?;
+        let progress = &self.inner.options.progress;
+        progress.stage(name, "Reading groups");
+        let open = handle.adapter.open().await;
+        open.map_err(handle.read_error())?;
+        self.wait_for_earlier(&handle).await?;
+        let listed = self.groups_of(&handle, &|_, _| false).await?;
+        let (rows, groups): (Vec<_>, Vec<_>) = listed.groups.into_iter().unzip();
+        let id = match pick(&groups) {
+            Ok(id) => id,
+            Err(why) => return Ok(Err(why)),
+        };
+        let begun = self.now();
+        progress.stage(name, "Reading members");
+        let rows: Vec<GroupRow> = rows.into_iter().filter(|row| row.id == id).collect();
+        let groups: Vec<Group> = groups.into_iter().filter(|group| group.id == id).collect();
+        let Some(group) = groups.first().cloned() else {
+            return Err(RunError::Groups {
+                provider: name.to_owned(),
+                why: format!("group {id} is not among them"),
+            });
+        };
+        let mut meanings = self.store().meanings(&self.account_hash(name))?;
+        let (mut names, mut profiles) = (Names::new(), Staging::new().map_err(staging_error)?);
+        let mut builder = SnapshotBuilder::new(name, "", &mut names, &mut profiles);
+        let ask = MemberAsk {
+            groups: &rows,
+            fields: &[],
+            role: Role::Source,
+        };
+        read_members(&handle, &ask, &mut builder, &meanings).await?;
+        self.read_long_again(&handle, &rows, &mut builder).await?;
+        let own = OwnRemovals::default();
+        let mut snapshot = builder.finish(groups, &listed.certificate, &mut meanings, &own);
+        self.set_own_apart(&mut snapshot, &names)?;
+        let mut doubts = self.hidden_at(&handle);
+        if let Some(listing) = snapshot.listing(&id) {
+            doubts.extend(without_names(listing.why_incomplete()));
+        }
+        for why in without_names(snapshot.account_state.why_incomplete()) {
+            if !doubts.contains(&why) {
+                doubts.push(why);
+            }
+        }
+        let unread = group
+            .unread
+            .map(|what| format!("the group {}", what.explain()));
+        doubts.extend(unread);
+        Ok(Ok(OneGroup {
+            kind: handle.adapter.kind(),
+            group,
+            begun,
+            snapshot,
+            names,
+            doubts,
+        }))
     }
 
     /// Reads the groups of an account, with every field of the wanted ones, and says why there may

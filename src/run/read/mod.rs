@@ -19,6 +19,7 @@ mod sides;
 mod source;
 mod target;
 
+pub(in crate::run) use account::OneGroup;
 pub use account::{AccountGroups, Everything, LinkedBy};
 pub use predict::{FirstRun, Prediction};
 

@@ -5,6 +5,7 @@ mod failures;
 mod file;
 mod journal;
 mod ledger;
+mod members;
 mod remembered;
 mod runs;
 mod statements;

@@ -10,7 +10,7 @@ use crate::state::runs::RUN_COLUMNS;
 
 /// The tables that grow with an account or with history, and how many columns of a key a statement
 /// has to name so that what it reads does not grow with them.
-const GROWING: [(&str, usize); 23] = [
+const GROWING: [(&str, usize); 24] = [
     ("accepted", 2),
     ("approval_items", 2),
     ("approvals", 1),
@@ -26,6 +26,7 @@ const GROWING: [(&str, usize); 23] = [
     ("member_fields", 2),
     ("member_links", 2),
     ("memberships", 3),
+    ("past_memberships", 4),
     ("remembered_absent", 2),
     ("remembered_listings", 2),
     ("remembered_members", 2),
@@ -37,7 +38,7 @@ const GROWING: [(&str, usize); 23] = [
 ];
 
 /// Keys by which a statement has to name another number of columns than the rest of its table.
-const KEYS: [(&str, &str, usize); 5] = [
+const KEYS: [(&str, &str, usize); 6] = [
     // From a person or an audience to the facts, and not through all of a kind.
     ("consent_people", "PRIMARY KEY", 3),
     ("consent_audiences", "PRIMARY KEY", 3),
@@ -46,6 +47,8 @@ const KEYS: [(&str, &str, usize); 5] = [
     // The whole history of a job.
     ("runs", "runs_started", 2),
     ("runs", "runs_open", 1),
+    // What of a job is missing.
+    ("memberships", "memberships_missing", 1),
 ];
 
 /// What SQLite does where no key has the order that is asked for: it reads all rows before the first.

@@ -11,6 +11,7 @@ mod groups;
 mod guards;
 mod hostile;
 mod kill;
+mod members;
 mod migrate;
 mod output;
 mod plan;

@@ -71,6 +71,37 @@ fn every_example_config_loads() {
 }
 
 #[test]
+fn there_is_an_example_for_every_ordered_pair_of_kinds() {
+    let kinds = ["emfluence", "greenrope", "activecampaign"];
+    for source in kinds {
+        for target in kinds {
+            let name = format!("config/{source}-to-{target}.toml");
+            let config: toml::Table = text(&name).parse().unwrap();
+            let kind_of = |side: &str| {
+                let (_, job) = config["jobs"].as_table().unwrap().iter().next().unwrap();
+                let provider = job[side].as_str().unwrap();
+                config["providers"][provider]["kind"].as_str().unwrap()
+            };
+            assert_eq!((kind_of("source"), kind_of("target")), (source, target));
+            let bed = Bed::new();
+            bed.write("rosterd.toml", &text(&name));
+            let ended = bed.end(&mut with_secrets(
+                &bed,
+                bed.command(&["check"]),
+                &text(&name),
+            ));
+            ended.assert(0);
+            for output in [&ended.out, &ended.err] {
+                assert!(
+                    !output.contains("warning") && !output.contains("error"),
+                    "{name}: {output}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn every_command_of_the_readme_exists() {
     let readme = text("README.md");
     let mut commands: BTreeSet<&str> = BTreeSet::new();

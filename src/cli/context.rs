@@ -154,6 +154,18 @@ pub(super) fn find_run(config: &Config, run: &str) -> Result<(Store, RunRecord),
     Ok((store, run))
 }
 
+/// Finds the job that was named, or the only one where none was.
+pub(super) fn the_job<'a>(
+    config: &'a Config,
+    name: Option<&str>,
+    command: &str,
+) -> Result<&'a JobConfig, CommandError> {
+    match name {
+        Some(name) => find_job(config, name),
+        None => find_job(config, &only_job(config, command)?),
+    }
+}
+
 /// Returns the only job, for a command that was not told which.
 pub(super) fn only_job(config: &Config, command: &str) -> Result<String, CommandError> {
     let mut jobs = config.jobs.keys();

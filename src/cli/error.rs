@@ -113,6 +113,23 @@ impl CommandError {
     }
 }
 
+impl CommandError {
+    /// Prints the failure for a program that waits for a result.
+    pub(super) fn print_json(&self, out: &mut dyn Write) -> std::io::Result<()> {
+        let plain = |text: &str| anstream::adapter::strip_str(text).to_string();
+        let document = serde_json::json!({
+            "version": crate::report::FORMAT_VERSION,
+            "error": {
+                "exit_code": self.code.number(),
+                "message": plain(&self.message),
+                "causes": self.causes.iter().map(|text| plain(text)).collect::<Vec<_>>(),
+                "hints": self.hints.iter().map(|text| plain(text)).collect::<Vec<_>>(),
+            },
+        });
+        writeln!(out, "{document}")
+    }
+}
+
 impl From<RunError> for CommandError {
     fn from(error: RunError) -> Self {
         let mut failure = CommandError::from_error(ExitCode::of(error.exit_code()), &error);
@@ -201,6 +218,17 @@ mod tests {
         error: there is no job "crm-to-mial" in the config; did you mean "crm-to-mail"?
         hint: `rosterd status` lists the jobs
         "#);
+    }
+
+    #[test]
+    fn a_program_is_told_without_colours() {
+        let error = CommandError::usage("\u{1b}[1mno\u{1b}[0m").hint("do \"that\"");
+        let mut out = Vec::new();
+        error.print_json(&mut out).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "{\"error\":{\"causes\":[],\"exit_code\":2,\"hints\":[\"do \\\"that\\\"\"],\"message\":\"no\"},\"version\":1}\n"
+        );
     }
 
     #[test]

@@ -18,11 +18,14 @@ mod progress;
 #[cfg(test)]
 mod tests;
 mod wait;
+mod wrap;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand};
+use clap::{
+    Arg, ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches as _, Parser, Subcommand,
+};
 use indicatif::MultiProgress;
 
 use commands as command;
@@ -124,8 +127,11 @@ enum Command {
 
 /// Runs the command that was typed and returns the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(arguments) {
-        Ok(cli) => cli,
+    let parsed = definition()
+        .try_get_matches_from(arguments)
+        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, wants_json(&matches))));
+    let (cli, wants_json) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => {
             let code = if error.use_stderr() {
                 ExitCode::Usage
@@ -158,25 +164,61 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            return failed(&CommandError::new(
+            let error = CommandError::new(
                 ExitCode::Failed,
                 format!("the program could not start: {error}"),
-            ));
+            );
+            return failed(&error, wants_json);
         }
     };
     runtime
         .block_on(cli.command.run(&context))
-        .unwrap_or_else(|error| failed(&error))
+        .unwrap_or_else(|error| failed(&error, wants_json))
 }
 
-fn failed(error: &CommandError) -> ExitCode {
+/// Says why there is no result; to a program that waits for one as well.
+fn failed(error: &CommandError, wants_json: bool) -> ExitCode {
     output::tell(|out| error.print(out));
+    if wants_json {
+        // Nobody can be told when that fails.
+        drop(output::print_as_it_is(|out| error.print_json(out)));
+    }
     error.code()
 }
 
-/// Returns the definition of all commands, for completions and manual pages.
+/// Tells whether the result was asked for as JSON.
+fn wants_json(matches: &ArgMatches) -> bool {
+    let mut matches = matches;
+    while let Some((_, deeper)) = matches.subcommand() {
+        matches = deeper;
+    }
+    let plain = matches.try_get_one::<Format>("format").ok().flatten();
+    let of_plan = matches.try_get_one::<PlanFormat>("format").ok().flatten();
+    plain == Some(&Format::Json) || of_plan == Some(&PlanFormat::Json)
+}
+
+/// Returns the definition of all commands. What every command takes is described once, and not in the
+/// help of each.
 fn definition() -> clap::Command {
-    Cli::command()
+    let definition = Cli::command();
+    let global = definition.get_arguments();
+    let global: Vec<Arg> = global
+        .filter(|argument| argument.is_global_set())
+        .cloned()
+        .collect();
+    definition.mut_subcommands(|command| with_hidden(command, &global))
+}
+
+fn with_hidden(command: clap::Command, global: &[Arg]) -> clap::Command {
+    let command = command
+        .args(global.iter().map(|argument| argument.clone().hide(true)))
+        .mut_subcommands(|command| with_hidden(command, global));
+    if command.get_after_help().is_some() || command.get_after_long_help().is_some() {
+        return command;
+    }
+    command.after_help(
+        "Every command takes --config, --state, --log-format, -v and -q: `rosterd --help` describes them.",
+    )
 }
 
 impl Command {

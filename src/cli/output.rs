@@ -1,8 +1,9 @@
 //! Where results and messages go: results to standard output, everything else to standard error.
 
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 
 use super::error::CommandError;
+use super::wrap::Wrapping;
 
 /// A writer whose reader may leave.
 ///
@@ -51,9 +52,29 @@ impl<W: Write> Write for Leavable<W> {
 pub(super) fn print(
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), CommandError> {
+    let out = BufWriter::new(Leavable::new(anstream::stdout().lock()));
+    let mut out = Wrapping::new(out, columns(&io::stdout()));
+    write(&mut out)?;
+    Ok(out.flush()?)
+}
+
+/// Prints a result that is for programs, each line as it is.
+pub(super) fn print_as_it_is(
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), CommandError> {
     let mut out = BufWriter::new(Leavable::new(anstream::stdout().lock()));
     write(&mut out)?;
     Ok(out.flush()?)
+}
+
+/// How wide a terminal is; nothing where the stream is none.
+fn columns(stream: &impl IsTerminal) -> Option<usize> {
+    if !stream.is_terminal() {
+        return None;
+    }
+    let said = std::env::var("COLUMNS").ok();
+    let said = said.and_then(|columns| columns.parse().ok());
+    said.or_else(|| terminal_size::terminal_size().map(|(width, _)| usize::from(width.0)))
 }
 
 /// Returns standard output for a command that prints while it goes on.
@@ -63,7 +84,8 @@ pub(super) fn stdout() -> Leavable<impl Write> {
 
 /// Tells a person something that is no result. Nobody can be told when that fails.
 pub(super) fn tell(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
-    let mut out = anstream::stderr().lock();
+    let out = anstream::stderr().lock();
+    let mut out = Wrapping::new(out, columns(&io::stderr()));
     drop(write(&mut out).and_then(|()| out.flush()));
 }
 

@@ -8,6 +8,17 @@ use thiserror::Error;
 pub use crate::model::Refusal;
 pub(crate) use crate::model::tidy;
 
+/// Says what can be done about a refusal.
+fn advice(account: &str, refusal: &Refusal) -> String {
+    if refusal.is_about_the_address() {
+        format!(
+            "check `base_url` of `providers.{account}`; where other requests are answered, correct the item"
+        )
+    } else {
+        "correct the item or the config, then try again".to_owned()
+    }
+}
+
 /// What a decoder found instead of the answer it was asked for.
 ///
 /// The texts say what is wrong and where ("`data.records[3].groupID` is no number"); they never
@@ -175,7 +186,8 @@ pub enum CallError {
     },
     /// The provider understood and said no; nothing was done.
     #[error(
-        "{account}: {operation} was refused by the provider: {refusal}; correct the item or the config, then try again"
+        "{account}: {operation} was refused by the provider: {refusal}; {}",
+        advice(account, refusal)
     )]
     Refused {
         /// The account.

@@ -73,6 +73,16 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    /// Tells whether it may be the address that is wrong: a server said so that knows no such place.
+    pub fn is_about_the_address(&self) -> bool {
+        matches!(
+            self.code.as_deref(),
+            Some("HTTP 404" | "HTTP 405" | "HTTP 410" | "HTTP 501")
+        )
+    }
+}
+
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         if self.message.is_empty() {

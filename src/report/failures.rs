@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::json::{FORMAT_VERSION, write_document};
 use super::paint::{ASIDE, GONE, HEADING};
-use super::words::{address, distance, harmless};
+use super::words::{address, distance, harmless, quoted};
 use crate::plan::BlockedReason;
 use crate::state::{AcceptedRecord, FailureNote, FailureRecord};
 
@@ -32,7 +32,7 @@ pub fn remedy(failure: &FailureRecord) -> String {
         .iter()
         .find(|reason| reason.as_str() == failure.note.reason)
     {
-        Some(reason) => reason.remedy().to_owned(),
+        Some(reason) => remedy_of(*reason, &failure.job),
         None => format!(
             "settle what the provider says, then run `rosterd retry {}`",
             failure.job
@@ -40,11 +40,30 @@ pub fn remedy(failure: &FailureRecord) -> String {
     }
 }
 
+/// Says what a person can do about what is blocked in a job, with the commands and the keys to type.
+fn remedy_of(reason: BlockedReason, job: &str) -> String {
+    let named = [
+        ("`members.where`", format!("`jobs.{job}.members.where`")),
+        (
+            "`rosterd link`",
+            format!("`rosterd link {job} SOURCE TARGET`"),
+        ),
+        ("`rosterd unlink`", format!("`rosterd unlink {job} SOURCE`")),
+        ("`rosterd retry`", format!("`rosterd retry {job}`")),
+        ("the scope", format!("`jobs.{job}.groups`")),
+    ];
+    let mut words = reason.remedy().to_owned();
+    for (said, meant) in named {
+        words = words.replace(said, &meant);
+    }
+    words
+}
+
 fn who(note: &FailureNote) -> String {
     match (&note.member, &note.group) {
-        (Some(member), Some(group)) => format!("{} in \"{}\"", address(member), harmless(group)),
+        (Some(member), Some(group)) => format!("{} in {}", address(member), quoted(group)),
         (Some(member), None) => address(member).into_owned(),
-        (None, Some(group)) => format!("\"{}\"", harmless(group)),
+        (None, Some(group)) => quoted(group),
         (None, None) => harmless(&note.key).into_owned(),
     }
 }

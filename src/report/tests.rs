@@ -1088,7 +1088,7 @@ fn failures_name_age_and_remedy() {
       x b7f3c1ab membership ana@example.org in "Donors": value_refused [402]
           Invalid contact
           first seen 1 min ago, sent 2 times, again in 59 min
-          remedy: correct the value at the source, then run `rosterd retry`
+          remedy: correct the value at the source, then run `rosterd retry crm-to-mail`
     "#);
     let accepted = [("crm-to-mail".to_owned(), "b7f3c1ab".to_owned())].into();
     let value: serde_json::Value = serde_json::from_str(&written(|out| {
@@ -1097,7 +1097,7 @@ fn failures_name_age_and_remedy() {
     .unwrap();
     assert_eq!(
         value["failures"][0]["remedy"],
-        BlockedReason::ValueRefused.remedy()
+        "correct the value at the source, then run `rosterd retry crm-to-mail`"
     );
     assert_eq!(value["failures"][0]["attempts"], 2);
     assert_eq!(value["failures"][0]["accepted"], true);

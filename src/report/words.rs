@@ -17,20 +17,29 @@ const SHORT_VALUE: usize = 60;
 /// Makes a text from outside harmless on a terminal.
 ///
 /// Control characters could move the cursor or hide a line, and characters that turn the direction
-/// of writing could make one address look like another. They are shown as `\u{…}`.
+/// of writing could make one address look like another. They are shown as `\u{…}`, the end of a line
+/// as `⏎` and a tab as `⇥`.
 pub fn harmless(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_harmful) {
         return Cow::Borrowed(text);
     }
     let mut shown = String::with_capacity(text.len() + 8);
-    for character in text.chars() {
-        if is_harmful(character) {
-            shown.extend(character.escape_unicode());
-        } else {
-            shown.push(character);
+    let mut characters = text.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '\r' if characters.peek() == Some(&'\n') => {}
+            '\n' => shown.push('⏎'),
+            '\t' => shown.push('⇥'),
+            _ if is_harmful(character) => shown.extend(character.escape_unicode()),
+            _ => shown.push(character),
         }
     }
     Cow::Owned(shown)
+}
+
+/// Puts a text in quotes, and makes it harmless. Quotes of its own are told from those around it.
+pub(super) fn quoted(text: &str) -> String {
+    format!("\"{}\"", harmless(text).replace('"', "\\\""))
 }
 
 fn is_harmful(character: char) -> bool {
@@ -56,7 +65,10 @@ pub(super) fn value(value: Option<&Value>, whole: bool) -> String {
     match value {
         None => "(empty)".to_owned(),
         Some(value) if value.is_empty() => "(empty)".to_owned(),
-        Some(Value::Text(text)) => format!("\"{}\"", shortened(text, whole)),
+        Some(Value::Text(text)) => {
+            let shown = shortened(text, whole).replace('"', "\\\"");
+            format!("\"{shown}\"")
+        }
         Some(other) => shortened(&other.to_string(), whole).into_owned(),
     }
 }
@@ -272,8 +284,10 @@ mod tests {
         );
         assert_eq!(
             harmless("line\nbreak\u{2028}\u{9b}"),
-            "line\\u{a}break\\u{2028}\\u{9b}"
+            "line⏎break\\u{2028}\\u{9b}"
         );
+        assert_eq!(harmless("a\r\nb\tc\rd"), "a⏎b⇥c\\u{d}d");
+        assert_eq!(quoted("the \"new\" one\n"), "\"the \\\"new\\\" one⏎\"");
         assert_eq!(
             harmless("می\u{200c}خواهم"),
             "می\u{200c}خواهم",

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use crate::cli::context::{Context, find_job};
+use crate::cli::context::{Context, find_job, only_job};
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::format::{Format, FormatArg};
 use crate::cli::output::print;
+use crate::config::Config;
 use crate::report::write_accepted_text;
 use crate::state::{AcceptedRecord, FailureNote, Store};
 
@@ -19,10 +20,9 @@ use crate::state::{AcceptedRecord, FailureNote, Store};
 /// asks for a person again.
 #[derive(clap::Args, Debug)]
 pub(crate) struct AcceptArgs {
-    /// The job.
-    job: String,
+    /// The job; may be left out where the config has only one.
+    job: Option<String>,
     /// The items, by the ids that `failures` shows.
-    #[arg(required_unless_present_any = ["list", "all_blocked"])]
     items: Vec<String>,
     /// Every item that stands there for this reason, such as `bad_address`.
     #[arg(long, value_name = "REASON", conflicts_with = "items")]
@@ -42,7 +42,7 @@ pub(crate) struct AcceptArgs {
 
 pub(crate) fn cmd_accept(context: &Context, args: &AcceptArgs) -> Result<ExitCode, CommandError> {
     let config = context.config()?;
-    let job = find_job(&config, &args.job)?.name.clone();
+    let (job, items) = job_and_items(&config, args)?;
     if args.list {
         let accepted = match Context::existing_store(&config)? {
             Some(store) => store.accepted(&job)?,
@@ -65,7 +65,7 @@ pub(crate) fn cmd_accept(context: &Context, args: &AcceptArgs) -> Result<ExitCod
     } else {
         waiting(&store, &job)?
     };
-    let chosen = choose(&job, args, &known)?;
+    let chosen = choose(&job, args, &items, &known)?;
     if args.revoke {
         let items: Vec<String> = chosen.iter().map(|note| note.item.clone()).collect();
         store.revoke(&job, &items)?;
@@ -91,6 +91,36 @@ pub(crate) fn cmd_accept(context: &Context, args: &AcceptArgs) -> Result<ExitCod
     Ok(ExitCode::Done)
 }
 
+/// Tells the job from the items: where the config has only one, the first word may be an item.
+fn job_and_items(
+    config: &Config,
+    args: &AcceptArgs,
+) -> Result<(String, Vec<String>), CommandError> {
+    let takes_none = args.list || args.all_blocked.is_some();
+    let first = args.job.as_deref();
+    let (job, items) = match first {
+        Some(name) if config.jobs.contains_key(name) || config.jobs.len() != 1 || takes_none => {
+            (find_job(config, name)?.name.clone(), args.items.clone())
+        }
+        first => {
+            let items = first.map(str::to_owned).into_iter();
+            let items = items.chain(args.items.iter().cloned()).collect();
+            (only_job(config, "accept")?, items)
+        }
+    };
+    if takes_none && !items.is_empty() {
+        return Err(CommandError::usage(
+            "`--list` and `--all-blocked` stand without items",
+        ));
+    }
+    if !takes_none && items.is_empty() {
+        return Err(CommandError::usage("`rosterd accept` has to be told which items").hint(
+            format!("`rosterd failures {job}` shows them with their ids; `--all-blocked REASON` takes all of a reason"),
+        ));
+    }
+    Ok((job, items))
+}
+
 /// Returns what the last runs of a job left to a person, each item once.
 fn waiting(store: &Store, job: &str) -> Result<Vec<FailureNote>, CommandError> {
     let mut seen = BTreeSet::new();
@@ -104,6 +134,7 @@ fn waiting(store: &Store, job: &str) -> Result<Vec<FailureNote>, CommandError> {
 fn choose(
     job: &str,
     args: &AcceptArgs,
+    items: &[String],
     known: &[FailureNote],
 ) -> Result<Vec<FailureNote>, CommandError> {
     if let Some(reason) = &args.all_blocked {
@@ -118,7 +149,7 @@ fn choose(
         return Ok(found);
     }
     let mut chosen: Vec<FailureNote> = Vec::new();
-    for item in &args.items {
+    for item in items {
         let fits: Vec<&FailureNote> = known
             .iter()
             .filter(|note| !item.is_empty() && note.item.starts_with(item.as_str()))

@@ -79,7 +79,10 @@ pub(crate) async fn cmd_check(
     }
     drop(store);
     if args.online && findings.unusable.is_empty() {
-        online(context, config, &mut findings).await?;
+        online(context, config.clone(), &mut findings).await?;
+        // What fired while the accounts were asked is no next fire any more.
+        let store = Context::existing_store(&config)?;
+        findings.jobs = job_rows(&config, store.as_ref(), Context::now(), 3)?;
     }
     let code = findings.code();
     show(context, args, &findings, code)?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::cli::context::{Context, find_job};
+use crate::cli::context::{Context, the_job};
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::format::{Format, FormatArg};
@@ -20,15 +20,15 @@ use crate::state::{StateError, Store};
 /// memberships that the job brought, of all that stood on both sides then.
 #[derive(clap::Args, Debug)]
 pub(crate) struct LinksArgs {
-    /// The job.
-    job: String,
+    /// The job; may be left out where the config has only one.
+    job: Option<String>,
     #[command(flatten)]
     format: FormatArg,
 }
 
 pub(crate) fn cmd_links(context: &Context, args: &LinksArgs) -> Result<ExitCode, CommandError> {
     let config = context.config()?;
-    let job = find_job(&config, &args.job)?;
+    let job = the_job(&config, args.job.as_deref(), "links")?;
     let kind = config.providers[&job.target].kind;
     let store = Context::existing_store(&config)?;
     let links = links(store.as_ref(), job, kind)?;

@@ -7,7 +7,7 @@ use clap_mangen::Man;
 use crate::cli::definition;
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
-use crate::cli::output::print;
+use crate::cli::output::print_as_it_is;
 
 /// Prints the manual page, or writes one page per command into a directory.
 #[derive(clap::Args, Debug)]
@@ -29,7 +29,7 @@ pub(crate) fn cmd_man(args: &ManArgs) -> Result<ExitCode, CommandError> {
                 )
             })?;
         }
-        None => print(|out| {
+        None => print_as_it_is(|out| {
             let mut page = Vec::new();
             Man::new(definition()).render(&mut page)?;
             out.write_all(&page)

@@ -1,46 +1,72 @@
 //! `rosterd pause` and `rosterd resume`.
 
-use crate::cli::context::{Context, find_job};
+use crate::cli::context::{Context, the_job};
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::output::print;
+use crate::report::harmless;
 
 /// Keeps a job from running on its schedule and from `sync --all`.
 ///
 /// A run that is active goes on to its end.
 #[derive(clap::Args, Debug)]
 pub(crate) struct PauseArgs {
-    /// The job.
-    job: String,
-    /// Why, for whoever looks at `rosterd status`.
-    #[arg(long, value_name = "TEXT", default_value = "paused by hand")]
-    reason: String,
+    /// The job; may be left out where the config has only one.
+    job: Option<String>,
+    /// Why, for whoever looks at `rosterd status`; a job that is paused already keeps its first reason
+    /// beside this one.
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
 }
 
 /// Lets a paused job run on its schedule again.
 #[derive(clap::Args, Debug)]
 pub(crate) struct ResumeArgs {
-    /// The job.
-    job: String,
+    /// The job; may be left out where the config has only one.
+    job: Option<String>,
+}
+
+/// Why a job is paused where nobody says it.
+const BY_HAND: &str = "paused by hand";
+
+/// What stands between the reasons of several people.
+const AND: &str = "; ";
+
+/// Tells whether a reason has been given before.
+fn says(known: &str, reason: &str) -> bool {
+    known.split(AND).any(|said| said == reason.trim())
 }
 
 pub(crate) fn cmd_pause(context: &Context, args: &PauseArgs) -> Result<ExitCode, CommandError> {
     let config = context.config()?;
-    let job = find_job(&config, &args.job)?;
-    Context::store(&config)?.set_paused(&job.name, Some(&args.reason), Context::now())?;
+    let job = the_job(&config, args.job.as_deref(), "pause")?;
+    let store = Context::store(&config)?;
+    let known = store.paused(&job.name)?.map(|paused| paused.reason);
+    let reason = match (&known, &args.reason) {
+        (None, reason) => reason.clone().unwrap_or_else(|| BY_HAND.to_owned()),
+        (Some(known), None) => known.clone(),
+        (Some(known), Some(more)) if says(known, more) => known.clone(),
+        // Whoever paused it first waits for something else than the second one does.
+        (Some(known), Some(more)) => format!("{known}{AND}{more}"),
+    };
+    store.set_paused(&job.name, Some(&reason), Context::now())?;
     print(|out| {
-        writeln!(
-            out,
-            "Job \"{0}\" is paused; `rosterd resume {0}` lets it run again.",
-            job.name
-        )
+        let (job, again) = (&job.name, format!("`rosterd resume {}`", job.name));
+        match known {
+            None => writeln!(out, "Job \"{job}\" is paused; {again} lets it run again."),
+            Some(_) => writeln!(
+                out,
+                "Job \"{job}\" was paused already: {}. {again} lets it run again.",
+                harmless(&reason)
+            ),
+        }
     })?;
     Ok(ExitCode::Done)
 }
 
 pub(crate) fn cmd_resume(context: &Context, args: &ResumeArgs) -> Result<ExitCode, CommandError> {
     let config = context.config()?;
-    let job = find_job(&config, &args.job)?;
+    let job = the_job(&config, args.job.as_deref(), "resume")?;
     let store = Context::store(&config)?;
     let was_paused = store.paused(&job.name)?.is_some();
     store.set_paused(&job.name, None, Context::now())?;

@@ -1,6 +1,6 @@
 //! `rosterd retry`: what a provider refused, once more and now.
 
-use crate::cli::context::{Context, find_job};
+use crate::cli::context::{Context, the_job};
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::format::FormatArg;
@@ -9,8 +9,8 @@ use crate::cli::output::tell;
 /// Sends the failed items of a job again now, in a run of the job.
 #[derive(clap::Args, Debug)]
 pub(crate) struct RetryArgs {
-    /// The job.
-    job: String,
+    /// The job; may be left out where the config has only one.
+    job: Option<String>,
     #[command(flatten)]
     format: FormatArg,
 }
@@ -20,8 +20,8 @@ pub(crate) async fn cmd_retry(
     args: &RetryArgs,
 ) -> Result<ExitCode, CommandError> {
     let config = context.config()?;
-    find_job(&config, &args.job)?;
-    let waiting = Context::store(&config)?.retry_now(&args.job, Context::now())?;
+    let job = the_job(&config, args.job.as_deref(), "retry")?.name.clone();
+    let waiting = Context::store(&config)?.retry_now(&job, Context::now())?;
     tell(|out| match waiting {
         0 => writeln!(out, "No failed item was waiting; running the job."),
         1 => writeln!(out, "1 failed item is sent again; running the job."),
@@ -31,7 +31,7 @@ pub(crate) async fn cmd_retry(
     Box::pin(super::sync::sync_jobs(
         context,
         &runner,
-        std::slice::from_ref(&args.job),
+        std::slice::from_ref(&job),
         None,
         "retry",
         args.format,

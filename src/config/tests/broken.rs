@@ -303,11 +303,13 @@ fn syntax_errors_have_a_place_and_keep_secrets() {
       |             ^
     "#);
     assert_snapshot!(rendered("[state]\n[state]\n"), @r#"
-    error: This is not valid TOML: duplicate key.
+    error: `[state]` stands twice: first in line 1, and here again.
      --> rosterd.toml:2:2
       |
     2 | [state]
       |  ^^^^^
+      |
+      = hint: keep one of the two lines
     "#);
 }
 

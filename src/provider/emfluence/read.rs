@@ -169,6 +169,12 @@ impl Emfluence {
 
     fn access_error(&self, error: CallError) -> ReadError {
         match error {
+            CallError::Refused { refusal, .. } if refusal.is_about_the_address() => {
+                ReadError::Account(format!(
+                    "{0}: no API of emfluence answers at its address ({refusal}); check `base_url` of `providers.{0}`, which ends in /v1",
+                    self.account.name()
+                ))
+            }
             // Only code 301 is documented; a refusal here is about the token or its user's rights.
             CallError::Refused { refusal, .. } => ReadError::Account(format!(
                 "{}: the access token was refused: {refusal}; check access_token and the permissions of the user who owns it",

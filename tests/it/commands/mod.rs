@@ -18,6 +18,7 @@ mod plan;
 mod readme;
 mod rehearse;
 mod signals;
+mod small;
 mod state;
 mod story;
 mod undo;

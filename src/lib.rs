@@ -22,6 +22,8 @@
 //! | show | [`report`], [`cli`] | text and JSON of plans, runs, failures, groups and links, and the files of an export; one file per command |
 //! | rehearse | [`emulator`], [`demo`], [`rehearsal`] | stand-ins for the providers, stricter than the services, which share no code with the adapters; and the engine itself over copies of both real accounts |
 //!
+//! The [`guide`] is for operators: its chapters are what `rosterd help TOPIC` prints.
+//!
 //! `spool` finds the directory in which what is too long for memory goes.
 //!
 //! Dependencies point one way: `cli → daemon → run → {provider, mapping, plan, state}`, `provider →
@@ -99,6 +101,7 @@ pub mod daemon;
 pub mod demo;
 pub mod emulate;
 pub mod emulator;
+pub mod guide;
 pub mod http;
 pub mod mapping;
 pub mod model;

@@ -42,7 +42,7 @@ pub use logging::LogFormat;
 /// show, and nobody who refused mail is ever added again. Begin with `rosterd demo`, which needs no
 /// account, or with `rosterd init`.
 #[derive(Debug, Parser)]
-#[command(name = "rosterd", version, max_term_width = 100, after_help = EXIT_CODES)]
+#[command(name = "rosterd", version, max_term_width = 100, after_help = EXIT_CODES, disable_help_subcommand = true)]
 pub struct Cli {
     #[command(flatten)]
     global: GlobalArgs,
@@ -123,6 +123,7 @@ enum Command {
     Schema(command::schema::SchemaArgs),
     Completions(command::completions::CompletionsArgs),
     Man(command::man::ManArgs),
+    Help(command::help::HelpArgs),
 }
 
 /// Runs the command that was typed and returns the exit code.
@@ -262,6 +263,7 @@ impl Command {
             Command::Schema(args) => command::schema::cmd_schema(&args),
             Command::Completions(args) => command::completions::cmd_completions(&args),
             Command::Man(args) => command::man::cmd_man(&args),
+            Command::Help(args) => command::help::cmd_help(&args),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 
 use super::error::CommandError;
-use super::wrap::Wrapping;
+use super::wrap::{LEAST, Wrapping};
 
 /// A writer whose reader may leave.
 ///
@@ -65,6 +65,11 @@ pub(super) fn print_as_it_is(
     let mut out = BufWriter::new(Leavable::new(anstream::stdout().lock()));
     write(&mut out)?;
     Ok(out.flush()?)
+}
+
+/// How wide a text to be read is: as the terminal, or as most of them are.
+pub(super) fn text_width() -> usize {
+    columns(&io::stdout()).map_or(78, |columns| columns.clamp(LEAST, 96))
 }
 
 /// How wide a terminal is; nothing where the stream is none.

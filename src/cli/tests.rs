@@ -64,7 +64,7 @@ fn help_names_every_command() {
       schema       Prints the JSON Schema of the config, or the providers' field tables
       completions  Prints completions for a shell
       man          Prints the manual page, or writes one page per command into a directory
-      help         Print this message or the help of the given subcommand(s)
+      help         Explains a command, or prints a chapter of the guide
 
     Options:
       -h, --help

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use unicode_width::UnicodeWidthChar;
 
 /// Narrower ones are not broken: little would stand in a line.
-const LEAST: usize = 30;
+pub(super) const LEAST: usize = 30;
 
 /// A writer that breaks long lines of text between words.
 ///

@@ -1,5 +1,6 @@
 //! Tests of whole mappings, over two small schemas that have the traits of the real ones.
 
+mod guide;
 mod rights;
 mod unlisted;
 

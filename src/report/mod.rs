@@ -10,6 +10,7 @@ mod explain;
 mod export;
 mod failures;
 mod groups;
+mod guide;
 mod history;
 mod inventory;
 mod json;
@@ -42,6 +43,7 @@ pub use export::{
 };
 pub use failures::{remedy, write_accepted_text, write_failures_json, write_failures_text};
 pub use groups::{write_groups_json, write_groups_text};
+pub use guide::write_guide;
 pub use history::{write_history_json, write_history_text};
 pub use inventory::{describe_inventory, inventory_json};
 pub use json::{FORMAT_VERSION, summary_from_json, summary_json, write_document};

@@ -12,6 +12,7 @@ pub(super) mod export;
 pub(super) mod failures;
 pub(super) mod forget;
 pub(super) mod groups;
+pub(super) mod help;
 pub(super) mod history;
 pub(super) mod init;
 pub(super) mod link;

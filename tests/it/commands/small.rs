@@ -192,7 +192,7 @@ fn a_wrong_address_is_not_taken_for_a_wrong_login() {
 }
 
 #[test]
-fn help_is_about_the_command() {
+fn help_is_about_the_command_and_the_guide_has_chapters() {
     let bed = Bed::new();
     let ended = bed.line("links --help");
     ended.assert(0);
@@ -203,6 +203,31 @@ fn help_is_about_the_command() {
     );
     let ended = bed.line("--help");
     assert!(ended.out.contains("ROSTERD_CONFIG"), "{}", ended.out);
+    let ended = bed.line("help");
+    ended.assert(0);
+    for word in ["Usage: rosterd", "ROSTERD_CONFIG", "mapping", "service"] {
+        assert!(ended.out.contains(word), "{word}: {}", ended.out);
+    }
+    let ended = bed.line("help plan");
+    ended.assert(0);
+    assert!(ended.out.contains("Usage: rosterd plan"), "{}", ended.out);
+    for topic in [
+        "mapping",
+        "consent",
+        "guards",
+        "recovery",
+        "providers",
+        "service",
+        "Mapping",
+    ] {
+        let ended = bed.run(&["help", topic]);
+        ended.assert(0);
+        assert!(ended.out.lines().count() > 20, "{topic}: {}", ended.out);
+        assert!(!ended.out.contains('\u{1b}'));
+    }
+    let ended = bed.line("help maping");
+    assert!(ended.complaint(2).contains("rosterd help mapping"));
+    bed.line("help plan nothing").complaint(2);
     // Options of every command still stand before and after it.
     bed.line("-v links --config rosterd.toml --log-format json")
         .assert(0);

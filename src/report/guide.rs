@@ -1,0 +1,151 @@
+//! Chapters of the guide on a terminal.
+
+use std::io::{self, Write};
+
+use unicode_width::UnicodeWidthStr;
+
+use super::paint::{HEADING, KEPT};
+
+/// Writes a chapter: paragraphs filled anew to a width, headings and code told from the rest.
+///
+/// # Errors
+/// What writing to `out` says.
+pub fn write_guide(out: &mut dyn Write, text: &str, width: usize) -> io::Result<()> {
+    let mut paragraph = Paragraph::default();
+    let mut in_code = false;
+    for line in text.lines() {
+        if line.trim_start().starts_with("```") {
+            paragraph.end(out, width)?;
+            in_code = !in_code;
+        } else if in_code {
+            if line.is_empty() {
+                writeln!(out)?;
+            } else {
+                writeln!(out, "    {line}")?;
+            }
+        } else if line.trim().is_empty() {
+            paragraph.end(out, width)?;
+            writeln!(out)?;
+        } else if let Some(title) = line.strip_prefix("# ") {
+            writeln!(out, "{HEADING}{}{HEADING:#}", title.to_uppercase())?;
+        } else if let Some(title) = line.strip_prefix("## ") {
+            writeln!(out, "{HEADING}{title}{HEADING:#}")?;
+        } else {
+            if line.starts_with("- ") {
+                paragraph.end(out, width)?;
+            }
+            paragraph.add(line);
+        }
+    }
+    paragraph.end(out, width)
+}
+
+/// Lines that belong together.
+#[derive(Default)]
+struct Paragraph {
+    text: String,
+}
+
+impl Paragraph {
+    fn add(&mut self, line: &str) {
+        if !self.text.is_empty() {
+            self.text.push(' ');
+        }
+        self.text.push_str(line.trim());
+    }
+
+    fn end(&mut self, out: &mut dyn Write, width: usize) -> io::Result<()> {
+        let text = std::mem::take(&mut self.text);
+        if text.is_empty() {
+            return Ok(());
+        }
+        let below = if text.starts_with("- ") { "  " } else { "" };
+        let mut used = 0;
+        for word in words(&text) {
+            let room = word.width();
+            if used > 0 && used + 1 + room > width {
+                write!(out, "\n{below}")?;
+                used = below.len();
+            } else if used > 0 {
+                write!(out, " ")?;
+                used += 1;
+            }
+            write!(out, "{}", painted(word))?;
+            used += room;
+        }
+        writeln!(out)
+    }
+}
+
+/// Cuts a text into words; code stays in one piece.
+fn words(text: &str) -> Vec<&str> {
+    let mut words = Vec::new();
+    let (mut from, mut in_code) = (0, false);
+    for (at, character) in text.char_indices() {
+        match character {
+            '`' => in_code = !in_code,
+            ' ' if !in_code => {
+                words.push(&text[from..at]);
+                from = at + 1;
+            }
+            _ => {}
+        }
+    }
+    words.push(&text[from..]);
+    words.retain(|word| !word.is_empty());
+    words
+}
+
+/// Colours the code of a word.
+fn painted(word: &str) -> String {
+    let mut shown = String::new();
+    for (at, part) in word.split('`').enumerate() {
+        if at % 2 == 1 {
+            shown.push_str(&format!("{KEPT}`{part}`{KEPT:#}"));
+        } else {
+            shown.push_str(&part.replace('*', ""));
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chapter_is_filled_to_a_width_and_code_is_left_in_one_piece() {
+        let text = "# Title\n\nA paragraph whose lines\nare filled anew, with `code that\nstays`.\n\n- one item that goes on below itself\n- two\n\n```toml\n[a]\n\nb = 1\n```\n";
+        let mut out = Vec::new();
+        write_guide(&mut out, text, 30).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string(), @r"
+        TITLE
+
+        A paragraph whose lines are
+        filled anew, with
+        `code that stays`.
+
+        - one item that goes on below
+          itself
+        - two
+
+            [a]
+
+            b = 1
+        ");
+    }
+
+    #[test]
+    fn every_chapter_fits_eighty_columns() {
+        for chapter in crate::guide::CHAPTERS {
+            let mut out = Vec::new();
+            write_guide(&mut out, chapter.text, 78).unwrap();
+            let text = String::from_utf8(out).unwrap();
+            for line in anstream::adapter::strip_str(&text).to_string().lines() {
+                assert!(line.width() <= 80, "{}: {line}", chapter.name);
+            }
+            assert!(chapter.text.starts_with("# "), "{}", chapter.name);
+        }
+    }
+}

@@ -193,9 +193,9 @@ fn wants_json(matches: &ArgMatches) -> bool {
     while let Some((_, deeper)) = matches.subcommand() {
         matches = deeper;
     }
-    let plain = matches.try_get_one::<Format>("format").ok().flatten();
-    let of_plan = matches.try_get_one::<PlanFormat>("format").ok().flatten();
-    plain == Some(&Format::Json) || of_plan == Some(&PlanFormat::Json)
+    // Each command has formats of its own.
+    let format = matches.try_get_raw("format").ok().flatten();
+    format.is_some_and(|mut typed| typed.any(|word| word == "json"))
 }
 
 /// Returns the definition of all commands. What every command takes is described once, and not in the

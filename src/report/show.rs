@@ -12,13 +12,13 @@ use super::history::{RunRow, approval, colour, done, outcome, took};
 use super::json::{FORMAT_VERSION, write_document};
 use super::paint::{ADDED, ASIDE, CHANGED, GONE, HEADING};
 use super::sections::SHOWN;
-use super::words::{address, count, grouped, harmless, instant, value};
+use super::words::{address, count, grouped, harmless, instant, quoted, value};
 use crate::state::{FOUND, RunItem, RunRecord};
 
 /// Which items of a run are meant; all of them where nothing is said.
 #[derive(Clone, Debug, Default)]
 pub struct ItemFilter {
-    /// The name of the group.
+    /// The name of the group, or its id at the target.
     pub group: Option<String>,
     /// The person's normalised address, or how somebody without one is named.
     pub member: Option<String>,
@@ -34,7 +34,8 @@ impl ItemFilter {
         let is = |wanted: &Option<String>, held: Option<&str>| {
             wanted.as_deref().is_none_or(|wanted| held == Some(wanted))
         };
-        is(&self.group, item.group.as_deref())
+        let by_id = self.group.is_some() && self.group == item.group_id;
+        (by_id || is(&self.group, item.group.as_deref()))
             && is(&self.member, item.member.as_deref())
             && is(&self.op, Some(&item.op))
             && is(&self.outcome, Some(&item.outcome))
@@ -66,7 +67,7 @@ pub fn write_show_text(
 ) -> io::Result<()> {
     write_head(out, run, zone)?;
     let (mut all, mut meant) = (0_u64, 0_u64);
-    let mut groups: BTreeMap<Option<String>, BTreeMap<Line, Alike>> = BTreeMap::new();
+    let mut groups: BTreeMap<Shown, BTreeMap<Line, Alike>> = BTreeMap::new();
     for item in items {
         all += 1;
         if !filter.is_met_by(&item) {
@@ -79,14 +80,19 @@ pub fn write_show_text(
             }
             write_item(out, &item)?;
         } else {
-            let lines = groups.entry(item.group.clone()).or_default();
+            let shown = (item.group.clone(), item.group_id.clone());
+            let lines = groups.entry(shown).or_default();
             lines.entry(Line::of(&item)).or_default().take(item);
         }
     }
-    for (group, lines) in &groups {
-        let title = group.as_ref().map_or("The account".to_owned(), |name| {
-            format!("\"{}\"", harmless(name))
-        });
+    for ((group, id), lines) in &groups {
+        let title = match (group, id) {
+            (None, _) => "The account".to_owned(),
+            (Some(name), Some(id)) if has_namesake(&groups, name) => {
+                format!("{} (id {})", quoted(name), harmless(id))
+            }
+            (Some(name), _) => quoted(name),
+        };
         writeln!(out, "\n{HEADING}{title}{HEADING:#}")?;
         for (line, alike) in lines {
             alike.write(out, line)?;
@@ -102,6 +108,16 @@ pub fn write_show_text(
             count(all, "item", "items")
         ),
     }
+}
+
+/// A group as it is shown: its name, and the id by which it is told from others of that name.
+type Shown = (Option<String>, Option<String>);
+
+/// Tells whether several groups are shown by one name.
+fn has_namesake(groups: &BTreeMap<Shown, BTreeMap<Line, Alike>>, name: &str) -> bool {
+    let named = groups.keys();
+    let named = named.filter(|(known, id)| known.as_deref() == Some(name) && id.is_some());
+    named.count() > 1
 }
 
 fn write_head(out: &mut dyn Write, run: &RunRecord, zone: &TimeZone) -> io::Result<()> {
@@ -339,9 +355,9 @@ fn sign(op: &str, outcome: &str) -> (&'static str, Style) {
 fn write_item(out: &mut dyn Write, item: &RunItem) -> io::Result<()> {
     let (sign, style) = sign(&item.op, &item.outcome);
     let who = match (&item.member, &item.group) {
-        (Some(member), Some(group)) => format!("{} in \"{}\"", address(member), harmless(group)),
+        (Some(member), Some(group)) => format!("{} in {}", address(member), quoted(group)),
         (Some(member), None) => address(member).into_owned(),
-        (None, Some(group)) => format!("\"{}\"", harmless(group)),
+        (None, Some(group)) => quoted(group),
         (None, None) => String::new(),
     };
     write!(

@@ -283,7 +283,7 @@ impl Runner {
             let (source, target) = (pair.source.as_deref(), pair.target.as_deref());
             let source = source.and_then(|id| sides.source.group(id));
             let target_group = target.and_then(|id| sides.target.group(id));
-            let about = About::Group(&pair.name);
+            let about = About::Group(&pair.name, pair.target.as_deref());
             let history = self.store().past_items(&job.name, about, HISTORY)?;
             let link = pair
                 .source

@@ -209,8 +209,8 @@ pub struct PastItem {
 /// What is asked about in the history.
 #[derive(Clone, Copy, Debug)]
 pub enum About<'a> {
-    /// A group itself, by the name that is shown, and not its members.
-    Group(&'a str),
+    /// A group itself, by the name that is shown and by the id at the target, and not its members.
+    Group(&'a str, Option<&'a str>),
     /// A person, by the normalised address or how somebody without one is named.
     Person(&'a str),
 }
@@ -458,14 +458,15 @@ impl Store {
         self.read(|connection| {
             // An "or" would keep SQLite from using an index, and a long history has millions of
             // items.
-            let (text, of) = match about {
-                About::Group(name) => (name, "group_id = ?1 AND member IS NULL"),
-                About::Person(name) => (name, "member = ?1"),
+            let (text, of, id) = match about {
+                About::Group(name, id) => (name, "group_id = ?1 AND member IS NULL", id),
+                About::Person(name) => (name, "member = ?1", None),
             };
             let mut select = connection.prepare_cached(&format!(
                 "SELECT seq, op, group_id, member, run_items.outcome, reason, message, fields, target_group, target_member, runs.id, job, started
                  FROM run_items CROSS JOIN texts ON texts.id = -run_items.run CROSS JOIN runs ON runs.id = texts.text
                  LEFT JOIN run_values ON run_values.item = run_items.id WHERE {of} AND job = ?2
+                     AND (?4 IS NULL OR target_group IS NULL OR target_group = ?4)
                  ORDER BY run_items.id DESC LIMIT ?3"
             ))?;
             let mut texts = Texts::new(connection);
@@ -473,7 +474,9 @@ impl Store {
             let Some(key) = keys::find(connection, text)? else {
                 return Ok(Vec::new());
             };
-            let mut rows = select.query((key, job, i64::try_from(limit).unwrap_or(i64::MAX)))?;
+            let id = id.map(|id| keys::find(connection, id)).transpose()?.flatten();
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let mut rows = select.query((key, job, limit, id))?;
             let mut items = Vec::new();
             while let Some(row) = rows.next()? {
                 items.push(PastItem {
@@ -632,7 +635,7 @@ pub(super) fn read_run(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
     })
 }
 
-/// Reads an item from a row that begins with its columns.
+/// Reads an item from a row that begins with its columns, and has the group's id in another one.
 fn read_item(row: &Row<'_>, texts: &mut Texts<'_>) -> Result<RunItem, Fault> {
     let packed: Option<Vec<u8>> = row.get(7)?;
     let fields = packed.map(|packed| texts.unpack(&packed)).transpose()?;

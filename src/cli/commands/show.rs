@@ -21,7 +21,7 @@ const OUTCOMES: [&str; 4] = ["done", "failed", "open", FOUND];
 pub(crate) struct ShowArgs {
     /// The run's id, or the beginning of it, as `rosterd history` shows it.
     run: String,
-    /// Only what was done in the group of this name.
+    /// Only what was done in the group of this name, or of this id at the target.
     #[arg(long, value_name = "NAME")]
     group: Option<String>,
     /// Only what was done to the person with this address.
@@ -107,14 +107,14 @@ fn open_items(store: &Store, run: &RunRecord) -> Result<Vec<RunItem>, StateError
     let mut lines = Vec::new();
     for UnsettledItem { item, .. } in items {
         let op = item.key.split(' ').next().unwrap_or_default();
-        let groups: Vec<String> = match op {
+        let groups: Vec<(String, Option<String>)> = match op {
             // The groups of such an item are those that had the name before.
-            "create_group" => item.detail.into_iter().collect(),
+            "create_group" => item.detail.into_iter().map(|name| (name, None)).collect(),
             _ => item
                 .group
                 .iter()
                 .flat_map(|ids| ids.split(','))
-                .map(name_of)
+                .map(|id| (name_of(id), Some(id.to_owned())))
                 .collect(),
         };
         // Whoever is created in groups may have been there before, and joins them then.
@@ -122,17 +122,19 @@ fn open_items(store: &Store, run: &RunRecord) -> Result<Vec<RunItem>, StateError
             "create_members" if !groups.is_empty() => "add_memberships",
             op => op,
         };
-        let line = |group: Option<String>| RunItem {
+        let line = |(group, group_id)| RunItem {
             op: op.to_owned(),
             group,
+            group_id,
             member: item.member.clone(),
             outcome: "open".to_owned(),
             ..RunItem::default()
         };
         if groups.is_empty() {
-            lines.push(line(None));
+            lines.push(line((None, None)));
         }
-        lines.extend(groups.into_iter().map(|group| line(Some(group))));
+        let groups = groups.into_iter();
+        lines.extend(groups.map(|(name, id)| line((Some(name), id))));
     }
     Ok(lines)
 }

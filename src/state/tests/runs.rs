@@ -98,7 +98,7 @@ fn a_run_comes_back_with_its_items() {
     let nothing = [
         ("other", About::Person("ana@example.org")),
         ("job", About::Person("bo@example.org")),
-        ("job", About::Group("Nobody's")),
+        ("job", About::Group("Nobody's", None)),
     ];
     for (job, about) in nothing {
         assert!(store.past_items(job, about, 10).unwrap().is_empty());

@@ -271,6 +271,8 @@ fn groups_of_one_name_are_told_apart_by_their_ids_alone() {
     );
     let bed = bed(world, "crm", "campaigns", &pins);
     bed.sync();
+    let history = bed.line("history --format json").json(&["runs"]);
+    let run = history["runs"][0]["run"].as_str().unwrap().to_owned();
     for arguments in [
         &["members", "news"][..],
         &["members", "campaigns/News", "--at", "0s ago"],
@@ -287,6 +289,28 @@ fn groups_of_one_name_are_told_apart_by_their_ids_alone() {
             assert_eq!(people.len(), count, "{people:?}");
             assert!(people.keys().all(|address| address.starts_with(prefix)));
         }
+        // What a run did in one is not told of the other.
+        let id = id.to_string();
+        let ended = bed.run(&["show", &run, "--group", &id, "--format", "json"]);
+        ended.assert(0);
+        let shown = ended.json(&["items"]);
+        let joined: Vec<&str> = shown["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|item| item["op"] == "add_memberships")
+            .map(|item| item["member"].as_str().unwrap())
+            .collect();
+        assert_eq!(joined.len(), count, "{joined:?}");
+        assert!(joined.iter().all(|address| address.starts_with(prefix)));
+        let text = bed.run(&["show", &run]);
+        assert!(
+            text.out.contains(&format!("\"News\" (id {id})\n")),
+            "{}",
+            text.out
+        );
+        let ended = bed.run(&["explain", &id, "--format", "json"]);
+        ended.assert(0);
     }
 }
 

@@ -1,5 +1,6 @@
 //! Chapters of the guide on a terminal.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use unicode_width::UnicodeWidthStr;
@@ -101,7 +102,7 @@ fn painted(word: &str) -> String {
     let mut shown = String::new();
     for (at, part) in word.split('`').enumerate() {
         if at % 2 == 1 {
-            shown.push_str(&format!("{KEPT}`{part}`{KEPT:#}"));
+            write!(shown, "{KEPT}`{part}`{KEPT:#}").expect("a text takes everything");
         } else {
             shown.push_str(&part.replace('*', ""));
         }

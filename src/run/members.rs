@@ -184,7 +184,7 @@ fn members_of(read: &OneGroup, names: &Names) -> Vec<MemberNow> {
         MemberNow {
             id: names.text(member.id).to_owned(),
             email: address.map(|address| names.text(address).to_owned()),
-            state: read.state_of(row, reading),
+            state: read.state_of(*row, reading),
             since: refused.and_then(|seconds| Timestamp::from_second(seconds).ok()),
             seen: None,
         }

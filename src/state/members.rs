@@ -137,6 +137,25 @@ pub(super) fn keep_all_past(
     Ok(())
 }
 
+/// Takes what was seen in the future for seen now: the clock was set back since.
+pub(super) fn seen_by(connection: &Connection, job: &str, now: Timestamp) -> Result<(), Fault> {
+    let id = jobs::id_of(connection, job)?;
+    for sql in [
+        "UPDATE memberships SET since = min(since, ?2), missing = min(missing, ?2)
+         WHERE job = ?1 AND (since > ?2 OR missing > ?2) /* walks: the clock is set back hardly ever */",
+        "UPDATE OR REPLACE past_memberships SET since = min(since, ?2), until = min(until, ?2)
+         WHERE job = ?1 AND until > ?2 /* walks: the clock is set back hardly ever */",
+    ] {
+        connection
+            .prepare_cached(sql)?
+            .execute((id, now.as_microsecond()))?;
+    }
+    connection
+        .prepare_cached("UPDATE jobs SET members_from = min(members_from, ?2) WHERE name = ?1")?
+        .execute((job, stamp(now)))?;
+    Ok(())
+}
+
 /// Notes that a run did not find a membership at the target that stays remembered.
 pub(super) fn missed(
     connection: &Connection,
@@ -393,7 +412,6 @@ impl Then<'_> {
     }
 
     /// Returns the last run of a job that had begun by a time, with its start and its end.
-    #[expect(clippy::type_complexity, reason = "one row")]
     fn run_by(
         &self,
         job: &str,

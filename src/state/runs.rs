@@ -232,11 +232,15 @@ impl Store {
             // What stands in the future was written before the clock was set back. It is taken for
             // now, or it would pass for the newest run until that time comes again.
             let before = run.started.checked_sub(jiff::SignedDuration::from_millis(1));
-            connection
+            let before = before.unwrap_or(run.started);
+            let ahead = connection
                 .prepare_cached(
                     "UPDATE runs SET started = ?3, finished = min(finished, ?3) WHERE job = ?1 AND started > ?2",
                 )?
-                .execute((&run.job, stamp(run.started), stamp(before.unwrap_or(run.started))))?;
+                .execute((&run.job, stamp(run.started), stamp(before)))?;
+            if ahead > 0 {
+                members::seen_by(connection, &run.job, before)?;
+            }
             connection
                 .prepare_cached(
                     "INSERT INTO runs (id, job, cause, started) VALUES (?1, ?2, ?3, ?4)",

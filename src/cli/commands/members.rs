@@ -49,16 +49,12 @@ pub(crate) async fn cmd_members(
 ) -> Result<ExitCode, CommandError> {
     let config = context.config()?;
     let asked = Asked::of(&config, &args.group)?;
-    match &args.at {
-        Some(text) => {
-            let at = time(text, Context::now(), &Context::zone())?;
-            then(&config, &asked, at, args.format.format)
-        }
-        None => {
-            let runner = context.runner_that_waits(config, args.wait.wait)?;
-            now(context, &runner, &asked, args.format.format).await
-        }
+    if let Some(text) = &args.at {
+        let at = time(text, Context::now(), &Context::zone())?;
+        return then(&config, &asked, at, args.format.format);
     }
+    let runner = context.runner_that_waits(config, args.wait.wait)?;
+    now(context, &runner, &asked, args.format.format).await
 }
 
 /// A group as it was typed.
@@ -217,7 +213,7 @@ fn remembered(
             Ok((group, known))
         }
         MeantGroup::Several(groups) => Err(asked.unclear(MeantGroup::Several(groups))),
-        nobody => {
+        nobody @ MeantGroup::Nobody(_) => {
             // A group that no job links any more is known by its id.
             for provider in &asked.providers {
                 let Some(account) = account(provider) else {

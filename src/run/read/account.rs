@@ -100,7 +100,7 @@ impl OneGroup {
     /// Where it is not certain who refuses, nobody is said to be active.
     pub(in crate::run) fn state_of(
         &self,
-        row: &ListingRow,
+        row: ListingRow,
         listing: &Reading<Listing>,
     ) -> &'static str {
         let knows_refusals = match listing {

@@ -313,3 +313,28 @@ fn a_group_that_no_job_links_any_more_is_known_up_to_then() {
     assert_eq!(said(&store, 150).len(), 2);
     assert!(said(&store, 250).is_empty());
 }
+
+#[test]
+fn what_was_seen_before_the_clock_was_set_back_is_not_still_to_come() {
+    let store = store();
+    run(
+        &store,
+        "a",
+        100,
+        &[people(), vec![membership("job", "g", "t3", true)]].concat(),
+    );
+    run(&store, "b", 5_000, &[gone("g", "t3")]);
+    run(
+        &store,
+        "c",
+        6_000,
+        &[gone("g", "t1"), membership("job", "g", "t4", true)],
+    );
+    run(&store, "d", 1_000, &[]);
+    let shown = said(&store, 1_020);
+    assert_eq!(shown.len(), 2, "{shown:?}");
+    assert!(
+        shown[0].starts_with("t4 in") && shown[1].starts_with("bo@example.org in"),
+        "{shown:?}"
+    );
+}

@@ -365,6 +365,11 @@ fn refusals(out: &mut dyn Write, rehearsed: &Rehearsed, verbose: bool) -> io::Re
             "in groups that this job has no part in",
         ),
     ] {
+        // Which groups are the job's is known once it has linked them.
+        let why = match rehearsed.again {
+            Some(_) => why,
+            None => "as the job did not come to its end",
+        };
         if number > 0 {
             writeln!(
                 out,

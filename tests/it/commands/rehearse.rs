@@ -449,8 +449,13 @@ async fn what_a_guard_refuses_is_refused_in_the_copy_and_offers_nothing() {
 
     let mut bench = bench;
     bench.reconfigure("[jobs.test]\nsource = \"crm\"\ntarget = \"mail\"\nmode = \"managed\"\n[jobs.test.guards]\nmax_membership_removals = 2\n");
+    // Somebody refuses, and that waits behind the guard as well.
+    bench.account("crm", |crm| {
+        crm.opt_out_of_account(contact(crm, "reader0"));
+    });
     let guarded = rehearsed(&bench, Vec::new()).await;
     assert_eq!(guarded.exit_code(), 3);
+    assert_eq!(guarded.mail.still_mailed, 1);
     assert!(guarded.again.is_none());
     assert!(guarded.mail.no_longer.is_empty());
     let mut json = Vec::new();
@@ -463,6 +468,8 @@ async fn what_a_guard_refuses_is_refused_in_the_copy_and_offers_nothing() {
     let text = String::from_utf8(text).unwrap();
     assert!(text.contains("A guard refuses the run"), "{text}");
     assert!(!text.contains("--approve"), "{text}");
+    let waits = "1 person refuses mail at crm and gets mail of mail before and after, as the job did not come to its end";
+    assert!(text.contains(waits), "{text}");
 }
 
 /// Names, values and addresses that would upset a terminal, at both sides.

@@ -129,13 +129,18 @@ pub(super) fn find_job<'a>(config: &'a Config, name: &str) -> Result<&'a JobConf
     })
 }
 
-/// Finds the job of a run or of a saved plan, which may be the one of a pair of providers that has none.
+/// Finds the job of a run or of a saved plan, which may be the one of a pair of providers for which none is
+/// configured. One that was renamed since is another job.
 pub(super) fn know_job(config: &mut Config, name: &str) -> Result<(), CommandError> {
     let pairs = name.match_indices("-to-");
     let mut pairs = pairs.map(|(at, to)| (&name[..at], &name[at + to.len()..]));
     let known = |name: &str| config.providers.contains_key(name);
     let of_pair = pairs.find(|(from, to)| known(from) && known(to));
-    if let (false, Some((from, to))) = (config.jobs.contains_key(name), of_pair) {
+    let is_configured = |(from, to): (&str, &str)| {
+        let mut jobs = config.jobs.values();
+        jobs.any(|job| job.name == name || (job.source == from && job.target == to))
+    };
+    if let Some((from, to)) = of_pair.filter(|pair| !is_configured(*pair)) {
         let job = config::implicit_job(config, from, to)
             .map_err(|error| CommandError::usage(error.to_string()))?;
         config.jobs.insert(name.to_owned(), job);

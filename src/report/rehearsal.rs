@@ -174,6 +174,9 @@ fn ending(out: &mut dyn Write, rehearsed: &Rehearsed) -> io::Result<()> {
     if !rehearsed.faults.is_empty() {
         let first = &rehearsed.runs[0];
         let how = match first.exit_code() {
+            0 if rehearsed.struck == 0 => {
+                "ended well, and no request met a fault: nothing was tried by them"
+            }
             0 => "ended well in spite of the faults",
             3 => "was refused",
             4 => "finished, and left items",

@@ -270,6 +270,16 @@ pub(super) fn summary(summary: &Summary, done: bool) -> Vec<String> {
         .collect()
 }
 
+/// Writes a file's name as a shell takes it.
+pub fn in_shell(file: &str) -> String {
+    let plain = |letter: char| letter.is_alphanumeric() || "/._-+=:,@%".contains(letter);
+    if !file.is_empty() && !file.starts_with('-') && file.chars().all(plain) {
+        file.to_owned()
+    } else {
+        format!("'{}'", file.replace('\'', "'\\''"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

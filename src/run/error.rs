@@ -102,7 +102,7 @@ fn named(provider: &str, error: &ReadError) -> String {
 }
 
 /// Returns the exit code of a failure of the state database: 2 for a file that can't be the right
-/// one, 1 for the disk.
+/// one, and for a question that can't be meant, 1 for the disk.
 pub fn state_exit_code(error: &StateError) -> u8 {
     match error {
         StateError::NoDirectory { .. }
@@ -114,6 +114,7 @@ pub fn state_exit_code(error: &StateError) -> u8 {
         | StateError::Older { .. }
         | StateError::Damaged { .. }
         | StateError::CopyPlace { .. }
+        | StateError::AmbiguousRun { .. }
         | StateError::Unfit { .. } => 2,
         _ => 1,
     }

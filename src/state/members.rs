@@ -573,7 +573,14 @@ impl Then<'_> {
                 // An address may have been somebody else's before, so it counts alone only.
                 let found: Vec<String> = if contacts.is_empty() {
                     let known = addresses.iter().filter_map(|address| ids.get(address));
-                    known.cloned().collect()
+                    let known: Vec<String> = known.cloned().collect();
+                    // Whoever was created to hold the refusal was never a member.
+                    match addresses.first() {
+                        Some(address) if known.is_empty() && is_listed => {
+                            vec![format!("\u{0}{address}")]
+                        }
+                        _ => known,
+                    }
                 } else {
                     contacts
                 };

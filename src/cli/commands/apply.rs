@@ -13,7 +13,7 @@ use crate::cli::exit::ExitCode;
 use crate::cli::format::FormatArg;
 use crate::cli::wait::WaitArg;
 use crate::plan::{Basis, OperationPrint};
-use crate::report::{is_sealed, opt_outs_wait};
+use crate::report::{in_shell, is_sealed, opt_outs_wait};
 use crate::run::SavedPlan;
 
 /// Applies a plan that `rosterd plan --out` saved, once.
@@ -104,7 +104,11 @@ pub(crate) async fn cmd_apply(
     refuse_edited(&args.file, &header.job)?;
     let mut config = context.config()?;
     know_job(&mut config, &header.job)?;
-    if let (Some(refusal), None) = (header.refusals.first(), &args.approve) {
+    // Of one that is used up the guard is no matter any more.
+    let store = Context::existing_store(&config)?;
+    let used = store.map(|store| store.plan_used(&header.fingerprint));
+    let is_fresh = used.transpose()?.flatten().is_none();
+    if let (Some(refusal), None, true) = (header.refusals.first(), &args.approve, is_fresh) {
         let waiting = opt_outs_wait(header.waiting_opt_outs);
         let waiting = waiting.map_or_else(String::new, |waiting| format!("{waiting}: "));
         return Err(CommandError::new(
@@ -116,7 +120,7 @@ pub(crate) async fn cmd_apply(
         )
         .hint(format!(
             "to let it pass, once: rosterd apply {} --approve {}",
-            args.file.display(),
+            in_shell(&args.file.display().to_string()),
             refusal.approval
         )));
     }

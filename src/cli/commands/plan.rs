@@ -14,8 +14,8 @@ use crate::cli::page::page_about;
 use crate::cli::wait::WaitArg;
 use crate::config::Config;
 use crate::report::{
-    PageAbout, PlanList, harmless, narrow, tell_twins_apart, write_plan_html, write_plan_json,
-    write_plan_text, write_plans_in_short,
+    PageAbout, PlanList, harmless, in_shell, narrow, tell_twins_apart, write_plan_html,
+    write_plan_json, write_plan_text, write_plans_in_short,
 };
 use crate::run::{Meant, Planned, Runner};
 
@@ -219,7 +219,14 @@ async fn plan_all(
     // Where one could not be asked, it may be the one that knows the group.
     if known.len() == jobs.len() && !jobs.is_empty() {
         let known = known.iter().map(Vec::as_slice);
-        refuse_unknown(&args.only, known, &jobs.join(", "))?;
+        if let Err(unknown) = refuse_unknown(&args.only, known, &jobs.join(", ")) {
+            if !is_json {
+                return Err(unknown);
+            }
+            // The document is written already, and a second one would not be read.
+            tell(|out| unknown.print(out));
+            return Ok(unknown.code());
+        }
     }
     Ok(ExitCode::worst(codes))
 }
@@ -270,8 +277,9 @@ pub(super) fn save_as(path: &Path, planned: &Planned, what: &str) -> Result<(), 
     tell(|out| {
         writeln!(
             out,
-            "Saved the {what} as {0}; `rosterd apply {0}` applies it, once.",
-            path.display()
+            "Saved the {what} as {}; `rosterd apply {}` applies it, once.",
+            path.display(),
+            in_shell(&path.display().to_string())
         )
     });
     Ok(())

@@ -13,7 +13,7 @@ use crate::report::sections::{SHOWN, named, remedy_after};
 use crate::report::view::{
     FieldChange, Marks, PlanView, changed_outside, compared, created, group_change,
 };
-use crate::report::words::{address, count, explain, grouped, opt_outs_wait, value};
+use crate::report::words::{address, count, explain, grouped, in_shell, opt_outs_wait, value};
 use crate::run::Planned;
 
 /// Writes a plan as a page.
@@ -715,14 +715,4 @@ fn told<'a>(changes: &[FieldChange<'a>]) -> Vec<Field<'a>> {
             outside: change.outside,
         })
         .collect()
-}
-
-/// Writes a file's name as a shell takes it.
-fn in_shell(file: &str) -> String {
-    let plain = |letter: char| letter.is_alphanumeric() || "/._-+=:,@%".contains(letter);
-    if !file.is_empty() && !file.starts_with('-') && file.chars().all(plain) {
-        file.to_owned()
-    } else {
-        format!("'{}'", file.replace('\'', "'\\''"))
-    }
 }

@@ -196,6 +196,7 @@ impl Service {
                     SyncOptions {
                         approve: None,
                         trigger: "schedule",
+                        unless_paused: true,
                     },
                 )
                 .await

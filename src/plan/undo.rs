@@ -71,11 +71,13 @@ pub enum Left {
     OthersInGroup,
     /// It is a flag of protection, or the group has one.
     Protected,
+    /// It is an address that was changed.
+    AddressStays,
     /// It is a custom field that was created, or a value that can be given on creation only.
     FieldStays,
     /// A user is in one group at a time, and where they were before was not taken down.
     OneGroup,
-    /// The name or the address belongs to somebody else by now.
+    /// The name belongs to another group by now.
     Taken,
     /// What was there before was not taken down.
     NotTakenDown,
@@ -99,6 +101,7 @@ impl Left {
             Left::NotRead => "not_read",
             Left::OthersInGroup => "others_in_group",
             Left::Protected => "protected",
+            Left::AddressStays => "address_stays",
             Left::FieldStays => "field_stays",
             Left::OneGroup => "one_group",
             Left::Taken => "taken",
@@ -131,13 +134,16 @@ impl Left {
                 "people are in the group whom the run did not put there, or who refuse it"
             }
             Left::Protected => "a flag of protection is not cleared, and a protected group is kept",
+            Left::AddressStays => {
+                "a changed address stays: refusals are known by address, and nobody becomes reachable by going back to one"
+            }
             Left::FieldStays => {
                 "a custom field stays, and so does a value that can be given on creation only"
             }
             Left::OneGroup => {
                 "a user is in one group at a time, and where they were before was not taken down"
             }
-            Left::Taken => "the name or the address belongs to another by now",
+            Left::Taken => "the name belongs to another group by now",
             Left::NotTakenDown => "what was there before was not taken down",
         }
     }
@@ -311,7 +317,6 @@ impl<'a> Inverse<'a> {
             }
         }
         self.group_fields();
-        self.moved_addresses();
         self.profiles();
         let mut back: BTreeMap<PairIx, BTreeSet<PersonIx>> = BTreeMap::new();
         let mut out: BTreeMap<PairIx, BTreeSet<PersonIx>> = BTreeMap::new();
@@ -321,7 +326,8 @@ impl<'a> Inverse<'a> {
                 "remove_memberships" => self.removed(did).map(|found| (&mut back, Some(found))),
                 // These are done.
                 "create_group" | "update_group" | "rename_group" | "adopt_group"
-                | "change_address" | "update_member" => continue,
+                | "update_member" => continue,
+                "change_address" => Err(Left::AddressStays),
                 "set_opt_out" => Err(Left::OptOut),
                 "create_members" => Err(Left::PersonStays),
                 "archive_group" | "delete_group" => Err(Left::GroupGone),

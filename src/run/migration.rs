@@ -100,6 +100,7 @@ impl Runner {
         let options = SyncOptions {
             approve: approve.map(str::to_owned),
             trigger: "migrate",
+            unless_paused: false,
         };
         Box::pin(self.run(job, &options, Asked::Migrate(confirm))).await
     }

@@ -98,6 +98,8 @@ pub struct SyncOptions {
     pub approve: Option<String>,
     /// What set the run off: `manual`, `schedule`, `retry`.
     pub trigger: &'static str,
+    /// Whether a job that was paused while its run waited is left alone; one that is named by hand runs.
+    pub unless_paused: bool,
 }
 
 impl Default for SyncOptions {
@@ -105,6 +107,7 @@ impl Default for SyncOptions {
         SyncOptions {
             approve: None,
             trigger: "manual",
+            unless_paused: false,
         }
     }
 }
@@ -207,6 +210,7 @@ impl Runner {
             } else {
                 "apply"
             },
+            unless_paused: false,
         };
         if saved.empty {
             return self.nothing_to_apply(saved);
@@ -233,8 +237,13 @@ impl Runner {
         self.refuse_used(saved)?;
         let _held = self.hold(job, Access::Write).await?;
         self.refuse_one_account(job)?;
-        // Whoever was waited for may have applied it.
+        // Whoever was waited for may have applied it, or have taken a run back and paused the job.
         self.refuse_used(saved)?;
+        if options.unless_paused && self.store().paused(name)?.is_some() {
+            return Err(RunError::Busy(format!(
+                "job \"{name}\" was paused while its run waited, so nothing was read"
+            )));
+        }
         let started = self.now();
         let id = run_id(name, started);
         let store = &self.inner.store;
@@ -303,7 +312,10 @@ impl Runner {
         let undone = saved.and_then(|saved| saved.undo.as_deref());
         let to_undo = match undone.map(|run| store.run(run)).transpose()? {
             None => None,
-            Some(Some(run)) if run.job == job.name => Some(ToUndo::of(store, &run)?),
+            Some(Some(run)) if run.job == job.name => {
+                Box::pin(self.settle_before_undo(job)).await?;
+                Some(ToUndo::of(store, &run)?)
+            }
             Some(_) => {
                 return Err(RunError::PlanMoved(format!(
                     "the run {} that this plan takes back is not in the history of job \"{}\" any more, so nothing was written",

@@ -10,12 +10,13 @@ use super::accounts::{Access, Runner, unless_stopped};
 use super::error::RunError;
 use super::prepare::{Asks, Planned};
 use super::read::{Sides, current};
+use crate::config::settled::JobConfig;
 use crate::model::Record;
 use crate::plan::{Did, People, PersonIx};
 use crate::state::{FOUND, RunItem, RunRecord, Store};
 
 /// What sets a run off that takes another one back.
-pub(super) const TRIGGER: &str = "undo";
+pub(in crate::run) const TRIGGER: &str = "undo";
 
 /// What a run did that is to be undone.
 #[derive(Debug, Default)]
@@ -42,7 +43,7 @@ impl ToUndo {
             }
         }
         let mut later = store.history(Some(&run.job), usize::MAX)?;
-        later.retain(|other| other.started > run.started && other.trigger != TRIGGER);
+        later.retain(|other| other.started > run.started);
         later.reverse();
         for other in later {
             for item in store.run_items(&other.id) {
@@ -51,8 +52,10 @@ impl ToUndo {
                     continue;
                 }
                 for key in keys(&did_of(item)) {
+                    // What was taken back is as the run before it had left it.
+                    let by = Some(other.id.clone()).filter(|_| other.trigger != TRIGGER);
                     for at in touched.get(&key).into_iter().flatten() {
-                        did[*at].overtaken_by = Some(other.id.clone());
+                        did[*at].overtaken_by.clone_from(&by);
                     }
                 }
             }
@@ -66,12 +69,8 @@ impl ToUndo {
     /// Returns the addresses at which people may be found who are in none of the groups by now.
     pub(in crate::run) fn addresses(&self) -> impl Iterator<Item = String> {
         let names = self.did.iter().filter_map(|did| did.member.clone());
-        let moved = self.did.iter().filter(|did| did.op == "change_address");
-        let moved = moved.filter_map(|did| did.fields.get("email"));
-        let moved = moved.flat_map(|(before, after)| [before.clone(), after.clone()]);
-        let moved = moved.flatten().map(|address| address.to_string());
         // Whoever has no address is named by an id.
-        names.chain(moved).filter(|name| name.contains('@'))
+        names.filter(|name| name.contains('@'))
     }
 
     /// Loads what the target holds of the people whose profiles the run changed.
@@ -124,7 +123,6 @@ fn keys(did: &Did) -> Vec<String> {
             vec![format!("membership {group} {member}")]
         }
         "create_group" | "archive_group" | "delete_group" => vec![format!("group {group}")],
-        "change_address" => vec![format!("address {member}")],
         "update_group" | "rename_group" | "adopt_group" | "update_member" => {
             let fields = did.fields.keys();
             fields
@@ -141,6 +139,7 @@ impl Runner {
         let job = self.job(&run.job)?;
         let _held = self.hold(job, Access::Read).await?;
         self.refuse_one_account(job)?;
+        self.settle_before_undo(job).await?;
         let to_undo = ToUndo::of(self.store(), run)?;
         let asks = Asks {
             anew: true,
@@ -152,6 +151,20 @@ impl Runner {
         self.offer_approval(job, &mut prepared.planned.plan)?;
         self.inner.options.progress.finish(&job.name);
         Ok(prepared.planned)
+    }
+
+    /// Finds out what became of what a killed run had sent: it is a part of what that run did.
+    pub(super) async fn settle_before_undo(&self, job: &JobConfig) -> Result<(), RunError> {
+        if self.store().unsettled(&job.name)?.is_empty() {
+            return Ok(());
+        }
+        let asks = Asks {
+            anew: true,
+            ..Asks::default()
+        };
+        unless_stopped(&self.inner.options.stop, self.prepare(job, asks))
+            .await
+            .map(drop)
     }
 
     /// Keeps the job from doing again on its schedule what is about to be undone. Returns a sentence

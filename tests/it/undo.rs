@@ -121,7 +121,14 @@ async fn a_run_of_everything_is_taken_back_but_for_what_must_stay() {
                 && ["stranger@", "\"Three\"", "one0@", "one1@", "one2@", "one3@"]
                     .iter()
                     .any(|who| line.contains(who));
-            is_new || refuses || archived || unsubscribed || line.starts_with("member \"All\"")
+            // A changed address stays.
+            let moved = ["one5@", "uno5@"].iter().any(|who| line.contains(who));
+            moved
+                || is_new
+                || refuses
+                || archived
+                || unsubscribed
+                || line.starts_with("member \"All\"")
         };
         let without = |lines: &[String]| -> Vec<String> {
             lines.iter().filter(|line| !stays(line)).cloned().collect()
@@ -129,7 +136,7 @@ async fn a_run_of_everything_is_taken_back_but_for_what_must_stay() {
         assert_same(&without(&after), &without(&before), &place);
         for who in mails(&bench, target) {
             assert!(
-                mailed.contains(&who) || who.starts_with("three"),
+                mailed.contains(&who) || who.starts_with("three") || who.starts_with("uno5"),
                 "{place}: {who} is mailed"
             );
         }
@@ -387,4 +394,112 @@ async fn an_undo_that_lost_its_answers_is_finished_by_the_next() {
             assert_same(&found, &expected, &format!("{place}, {operation}"));
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_profile_goes_back_to_the_contact_that_it_was_of_whatever_address_it_has() {
+    for target in ["mail", "campaigns"] {
+        let mut world: World = plain_world();
+        group_of(world.account_mut("crm"), "Donors", "donor", 3);
+        let bench = bench(world, "crm", target, &removing_freely("managed"));
+        bench.settle().await;
+        bench.account("crm", |account| {
+            let contact = account.contact_by_email("donor0@example.org").unwrap();
+            account.change_contact(contact, [("last_name", "Moved")], []);
+            account.change_address(contact, "moved@example.org");
+        });
+        let report = bench.settle().await;
+        let before = bench.account(target, |account| account.contacts.len());
+        let undoing = taken_back(&bench, &report.run).await;
+        assert_eq!(
+            why(&undoing),
+            [(
+                Left::AddressStays,
+                "change_address moved@example.org".to_owned()
+            )],
+            "{target}"
+        );
+        bench.account(target, |account| {
+            assert_eq!(account.contacts.len(), before, "{target}: nobody is new");
+            let contact = account.contact_by_email("moved@example.org").unwrap();
+            let contact = account.contact(contact).unwrap();
+            assert_eq!(contact.get("last_name"), "Example", "{target}");
+        });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_is_protected_at_the_source_or_left_alone_by_the_job_stays_as_it_is() {
+    let mut world: World = plain_world();
+    group_of(world.account_mut("mail"), "Donors", "donor", 3);
+    // Created groups are flagged unless the config says otherwise.
+    let text = removing_freely("managed");
+    let mut bench = bench(world, "mail", "mail2", &text);
+    let report = bench.settle().await;
+    bench.account("mail", |account| {
+        let group = account.find_group("Donors").unwrap();
+        account.group_mut(group).protected = true;
+    });
+    let planned = undo(&bench, &report.run).await;
+    let created = (Left::Protected, "create_group Donors".to_owned());
+    assert!(
+        why(undoing(&planned)).contains(&created),
+        "{planned:?}",
+        planned = undoing(&planned)
+    );
+
+    bench.account("mail", |account| {
+        let group = account.find_group("Donors").unwrap();
+        account.rename_group(group, "Givers");
+    });
+    let renamed = bench.sync().await;
+    assert_eq!(renamed.summary.groups_updated, 1, "{}", tell(&renamed));
+    bench.reconfigure(&format!(
+        "[jobs.test]\nsource = \"mail\"\ntarget = \"mail2\"\n{text}\n[jobs.test.groups]\nexclude = [\"Givers\"]\n"
+    ));
+    let planned = undo(&bench, &renamed.run).await;
+    assert!(planned.plan.is_empty(), "{:#?}", operations(&planned));
+    assert_eq!(undoing(&planned).left[0].why, Left::NotFilled);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_back_is_nobody_that_the_job_takes_out_again_by_itself() {
+    let mut world: World = plain_world();
+    group_of(world.account_mut("crm"), "Donors", "donor", 9);
+    group_of(world.account_mut("mail"), "Donors", "guest", 3);
+    let mut bench = bench(world, "crm", "mail", &removing_freely("managed"));
+    bench.settle().await;
+    let job = |mode: &str| {
+        let text = removing_freely(mode);
+        format!("[jobs.test]\nsource = \"crm\"\ntarget = \"mail\"\n{text}\n")
+    };
+    bench.reconfigure(&job("mirror"));
+    let refused = bench.sync().await;
+    let mirrored = bench.approve(&refused.refusals[0].approval).await;
+    assert_eq!(
+        mirrored.summary.memberships_removed,
+        3,
+        "{}",
+        tell(&mirrored)
+    );
+    taken_back(&bench, &mirrored.run).await;
+    bench.reconfigure(&job("managed"));
+    let planned = bench.plan().await;
+    assert!(planned.plan.is_empty(), "{:#?}", operations(&planned));
+    assert_eq!(bench.members("mail", "Donors").len(), 12);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_run_can_be_taken_back_once_the_one_after_it_was() {
+    let (bench, first) = removed("crm", "mail").await;
+    bench.account("crm", |account| {
+        let group = account.find_group("Donors").unwrap();
+        let contact = account.contact_by_email("donor0@example.org").unwrap();
+        account.join(group, contact);
+    });
+    let second = bench.sync().await;
+    taken_back(&bench, &second.run).await;
+    let undoing = taken_back(&bench, &first).await;
+    assert_eq!(undoing.left, []);
+    assert_eq!(bench.members("mail", "Donors").len(), 12);
 }

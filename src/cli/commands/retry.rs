@@ -33,7 +33,7 @@ pub(crate) async fn cmd_retry(
         &runner,
         std::slice::from_ref(&job),
         None,
-        "retry",
+        ("retry", false),
         args.format,
         false,
     ))

@@ -55,7 +55,7 @@ pub(crate) async fn cmd_sync(context: &Context, args: &SyncArgs) -> Result<ExitC
         &runner,
         &jobs,
         args.approve.as_ref(),
-        "manual",
+        ("manual", args.all),
         args.format,
         args.all || jobs.len() > 1,
     ))
@@ -79,7 +79,7 @@ pub(super) async fn sync_jobs(
     runner: &Runner,
     jobs: &[String],
     approve: Option<&String>,
-    trigger: &'static str,
+    (trigger, unless_paused): (&'static str, bool),
     format: FormatArg,
     as_list: bool,
 ) -> Result<ExitCode, CommandError> {
@@ -92,6 +92,7 @@ pub(super) async fn sync_jobs(
         let options = SyncOptions {
             approve: approve.cloned(),
             trigger,
+            unless_paused,
         };
         let outcome = context
             .interrupt

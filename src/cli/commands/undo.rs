@@ -15,9 +15,10 @@ use crate::report::{write_plan_json, write_plan_text};
 ///
 /// Groups, fields and memberships get back what the record of the run says they held, where they still
 /// hold what the run left there. Opt-outs that were carried stay, whoever was unsubscribed is not
-/// re-subscribed, nobody is deleted, and what stays is listed with the reason. `--out` saves the plan for
-/// `rosterd apply`, which judges it by the guards like any other; applying it pauses the job, because
-/// its source still asks for what was undone.
+/// re-subscribed, nobody is deleted, a changed address stays, and what stays is listed with the reason.
+/// `--out` saves the plan for `rosterd apply`, which judges it by the guards like any other; applying it
+/// pauses the job, because its source still asks for what was undone. What an interrupted undo left is
+/// finished by the same command once more.
 #[derive(clap::Args, Debug)]
 pub(crate) struct UndoArgs {
     /// The run's id, or the beginning of it, as `rosterd history` shows it.

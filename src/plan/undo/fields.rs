@@ -1,12 +1,11 @@
-//! Values that go back: of groups, of profiles, and addresses.
+//! Values that go back: of groups and of profiles.
 
 use std::collections::{BTreeMap, HashMap};
 
 use compact_str::CompactString;
 
 use super::{Did, Inverse, Left, NotUndone};
-use crate::model::{Existence, Group, MemberStatus, ObjectKind, Record, Value, Writable};
-use crate::plan::base::LedgerPerson;
+use crate::model::{Group, ObjectKind, Record, Value, Writable};
 use crate::plan::fields::{FieldEdit, same};
 use crate::plan::{Edit, PairIx, fold_group_name};
 
@@ -26,6 +25,12 @@ impl<'a> Inverse<'a> {
         let mut plans: HashMap<&str, Result<FieldsBack, Left>> = HashMap::new();
         for (id, changed) in &chains {
             let back = self.group_of(id).and_then(|(pair, group)| {
+                if !self.pairs[pair.0 as usize].writable {
+                    return Err(Left::NotFilled);
+                }
+                if self.inputs.base.groups_of_others.contains(&group.id) {
+                    return Err(Left::OtherJob);
+                }
                 let back = self.group_back(group, changed)?;
                 Ok((pair, group, back))
             });
@@ -163,82 +168,6 @@ impl<'a> Inverse<'a> {
             });
         }
         self.account_for(lines, &plans, |did| did.member_id.as_deref());
-    }
-
-    /// Gives people the addresses back that they had. An address under which anybody refused mail is
-    /// given to nobody.
-    pub(super) fn moved_addresses(&mut self) {
-        for did in self.ask.did.iter().filter(|did| did.op == "change_address") {
-            match self.moved_back(did) {
-                Ok(edit) => {
-                    self.operations.push(edit);
-                    self.undoing.undone += 1;
-                }
-                Err(why) => self.leave(did, why),
-            }
-        }
-    }
-
-    fn moved_back(&self, did: &Did) -> Result<Edit, Left> {
-        let (member, at) = self.person(did)?;
-        let inputs = self.inputs;
-        let texts = did.fields.get("email").and_then(|(before, after)| {
-            Some((before.as_ref()?.to_string(), after.as_ref()?.to_string()))
-        });
-        let (to, from) = texts.ok_or(Left::NotTakenDown)?;
-        let held = inputs.target.members[at as usize].address;
-        let held = held.map(|address| inputs.names.text(address));
-        if held == Some(to.as_str()) {
-            return Err(Left::AlreadySo);
-        }
-        if held != Some(from.as_str()) {
-            return Err(Left::ChangedSince);
-        }
-        let row = inputs.people.get(member);
-        let statuses = [row.source_status, row.target_status];
-        let refuses = statuses
-            .iter()
-            .any(|status| *status != MemberStatus::Active)
-            || !inputs.people.remembered(member).is_empty()
-            || row.refused_by_address;
-        if refuses {
-            return Err(Left::Refuses);
-        }
-        let name = inputs.names.find(&to);
-        let is_known = match &inputs.target.existence {
-            Existence::Whole => true,
-            Existence::Asked(asked) => name.is_some_and(|name| asked.contains(&name)),
-            Existence::Unknown => false,
-        };
-        if !is_known {
-            return Err(Left::NotRead);
-        }
-        let Some(name) = name else {
-            return Ok(Edit::ChangeAddress {
-                member,
-                from,
-                to,
-                makes_room: false,
-            });
-        };
-        let members = inputs.target.members.iter();
-        let mut members = members.chain(&inputs.source.members);
-        if members.any(|member| member.address == Some(name)) {
-            return Err(Left::Taken);
-        }
-        let address = LedgerPerson::Address(name);
-        let mut refusals = inputs.base.ledger.refusals.iter();
-        if inputs.base.forgotten.contains(&to)
-            || refusals.any(|refusal| refusal.people.contains(&address))
-        {
-            return Err(Left::Refuses);
-        }
-        Ok(Edit::ChangeAddress {
-            member,
-            from,
-            to,
-            makes_room: false,
-        })
     }
 
     /// Says of each line about fields what becomes of it.

@@ -32,7 +32,11 @@ impl<'a> Inverse<'a> {
         let link = inputs.base.group_of_target(&group.id);
         let link = link.filter(|link| link.origin == Origin::Created);
         let link = link.ok_or(Left::ChangedSince)?;
-        if group.protected && !link.protect_set {
+        // A flag that the source shows by now is nobody's to lift, whatever it was once.
+        let source = inputs.source.group(&link.source);
+        let is_shown = source.is_some_and(|source| source.protected || source.unread.is_some());
+        let is_unknown = source.is_none() && inputs.source.groups.complete().is_none();
+        if (group.protected && !link.protect_set) || is_shown || is_unknown {
             return Err(Left::Protected);
         }
         if inputs.base.groups_of_others.contains(&group.id) {

@@ -1116,6 +1116,7 @@ impl Sim {
                 let options = SyncOptions {
                     approve: None,
                     trigger: "schedule",
+                    unless_paused: false,
                 };
                 match runner.sync(name, options).await {
                     Ok(report) if matches!(report.exit_code(), 0 | 3 | 4) => {}
@@ -1136,6 +1137,7 @@ impl Sim {
                             SyncOptions {
                                 approve: way.approve.clone(),
                                 trigger: "manual",
+                                unless_paused: false,
                             },
                         )
                         .await

@@ -449,6 +449,7 @@ impl Bench {
         let options = SyncOptions {
             approve: Some(id.to_owned()),
             trigger: "manual",
+            unless_paused: false,
         };
         self.runner()
             .sync("test", options)

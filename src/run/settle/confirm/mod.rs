@@ -242,7 +242,8 @@ impl Confirming<'_> {
     /// provider says that they were there before was not; where its answer was lost, the listing
     /// before the request decides.
     fn is_brought(&self, item: &Item, pair: PairIx, standing: &Standing) -> bool {
-        standing.answer.brought(|| self.was_absent(item, pair))
+        // Whose a membership was before the run that is taken back is not known any more.
+        !self.known.undoes && standing.answer.brought(|| self.was_absent(item, pair))
     }
 
     /// Returns the groups for which an item by row stands, with what they show of the person.

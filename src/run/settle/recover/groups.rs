@@ -6,13 +6,14 @@ use jiff::Timestamp;
 
 use super::{found, not_done};
 use crate::config::settled::JobConfig;
-use crate::model::{GroupRow, ObjectKind, Record, Schema, Snapshot, Value};
+use crate::model::{GroupRow, GroupStatus, ObjectKind, Record, Schema, Snapshot, Value};
 use crate::plan::base::{Base, FieldBase, FieldBases, GroupLink, Origin};
 use crate::plan::fold_group_name;
 use crate::run::error::RunError;
 use crate::run::settle::bases::stands;
 use crate::run::settle::group::linked;
-use crate::state::{Change, JournalItem, JournalOutcome, Settling, Store};
+use crate::run::undo::TRIGGER;
+use crate::state::{Change, JournalItem, JournalOutcome, Settling, Store, UnsettledEntry};
 
 /// What is known of the groups of a target before its members are read.
 #[derive(Clone, Copy)]
@@ -190,4 +191,32 @@ pub(super) fn edited(
         fields,
         name: link.name.clone(),
     })
+}
+
+/// Ends the link of a group that was put away by a run which takes another one back, as the run itself
+/// would have done: what the source asks for is made anew.
+pub(super) fn put_away(
+    store: &Store,
+    links: &[GroupLink],
+    job: &JobConfig,
+    entry: &UnsettledEntry,
+    target: &Snapshot,
+    item: &JournalItem,
+) -> Result<Option<Change>, RunError> {
+    if !item.key.starts_with("archive_group ") {
+        return Ok(None);
+    }
+    let group = item.group.as_deref().and_then(|id| target.group(id));
+    let is_archived = group.is_some_and(|group| group.status == GroupStatus::Archived);
+    let run = store.run(&entry.run)?.filter(|_| is_archived);
+    if run.is_none_or(|run| run.trigger != TRIGGER) {
+        return Ok(None);
+    }
+    let link = links
+        .iter()
+        .find(|link| Some(&link.target) == item.group.as_ref());
+    Ok(link.map(|link| Change::UnlinkGroup {
+        job: job.name.clone(),
+        source: link.source.clone(),
+    }))
 }

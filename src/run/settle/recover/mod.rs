@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use self::groups::edited;
 pub(in crate::run) use self::groups::{KnownGroups, adopt_created_groups};
+use self::groups::{edited, put_away};
 use self::members::{Directory, Doubtful};
 use crate::config::settled::JobConfig;
 use crate::model::{Capabilities, GroupKind, Names, Schema, Snapshot};
@@ -138,6 +138,14 @@ pub(in crate::run) fn settle_members(
                             evidence.target,
                             &unsettled.item,
                         ));
+                        changes.extend(put_away(
+                            store,
+                            &links,
+                            job,
+                            &entry,
+                            evidence.target,
+                            &unsettled.item,
+                        )?);
                     }
                     let doubtful = Doubtful::new(job, evidence, &directory, &unsettled.item);
                     let outcome =

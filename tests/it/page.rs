@@ -185,8 +185,7 @@ fn what_hostile_accounts_hold_does_not_run_in_a_page() {
     browser.wait_for(&format!("{ROWS} === 4"));
 
     bed.line(&format!("sync {JOB} --format json")).assert(0);
-    let history = bed.line("history --format json").json(&["runs"]);
-    let run = history["runs"][0]["run"].as_str().unwrap().to_owned();
+    let run = bed.newest_run();
     open(
         &mut browser,
         &bed,
@@ -205,8 +204,7 @@ fn a_run_is_filtered_by_outcome_in_a_browser() {
     let poison = Fault::PoisonItem("donor3@example.org".to_owned());
     bed.emulator.add_fault(FaultRule::every(poison).at("mail"));
     bed.line(&format!("sync {JOB}")).assert(4);
-    let history = bed.line("history --format json").json(&["runs"]);
-    let run = history["runs"][0]["run"].as_str().unwrap().to_owned();
+    let run = bed.newest_run();
     open(
         &mut browser,
         &bed,

@@ -196,6 +196,16 @@ async fn removed(source: &str, target: &str) -> (Bench, String) {
     (bench, report.run)
 }
 
+/// Has the first of those who left join again at the source, and runs the job.
+async fn comes_back(bench: &Bench) -> RunReport {
+    bench.account("crm", |account| {
+        let group = account.find_group("Donors").unwrap();
+        let contact = account.contact_by_email("donor0@example.org").unwrap();
+        account.join(group, contact);
+    });
+    bench.sync().await
+}
+
 #[tokio::test(start_paused = true)]
 async fn nobody_comes_back_who_refuses_by_then() {
     for (source, target) in [("crm", "mail"), ("mail", "crm"), ("mail", "mail2")] {
@@ -295,12 +305,7 @@ async fn what_others_changed_since_stands() {
 #[tokio::test(start_paused = true)]
 async fn what_a_later_run_did_again_is_left_to_that_run() {
     let (bench, first) = removed("crm", "mail").await;
-    bench.account("crm", |account| {
-        let group = account.find_group("Donors").unwrap();
-        let contact = account.contact_by_email("donor0@example.org").unwrap();
-        account.join(group, contact);
-    });
-    let second = bench.sync().await;
+    let second = comes_back(&bench).await;
     assert_eq!(second.summary.memberships_added, 1, "{}", tell(&second));
     let planned = undo(&bench, &first).await;
     let undoing = undoing(&planned);
@@ -492,12 +497,7 @@ async fn who_comes_back_is_nobody_that_the_job_takes_out_again_by_itself() {
 #[tokio::test(start_paused = true)]
 async fn a_run_can_be_taken_back_once_the_one_after_it_was() {
     let (bench, first) = removed("crm", "mail").await;
-    bench.account("crm", |account| {
-        let group = account.find_group("Donors").unwrap();
-        let contact = account.contact_by_email("donor0@example.org").unwrap();
-        account.join(group, contact);
-    });
-    let second = bench.sync().await;
+    let second = comes_back(&bench).await;
     taken_back(&bench, &second.run).await;
     let undoing = taken_back(&bench, &first).await;
     assert_eq!(undoing.left, []);

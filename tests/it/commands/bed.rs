@@ -384,6 +384,12 @@ mode = "managed"
         }
     }
 
+    /// Returns the id of the newest run.
+    pub(crate) fn newest_run(&self) -> String {
+        let history = self.line("history --format json").json(&["runs"]);
+        history["runs"][0]["run"].as_str().unwrap().to_owned()
+    }
+
     /// Waits until a provider has received a request that writes.
     pub(crate) fn wait_for_write(&self) {
         // The request arrives in another process's time, so this one looks until it is there.

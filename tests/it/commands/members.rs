@@ -271,8 +271,7 @@ fn groups_of_one_name_are_told_apart_by_their_ids_alone() {
     );
     let bed = bed(world, "crm", "campaigns", &pins);
     bed.sync();
-    let history = bed.line("history --format json").json(&["runs"]);
-    let run = history["runs"][0]["run"].as_str().unwrap().to_owned();
+    let run = bed.newest_run();
     for arguments in [
         &["members", "news"][..],
         &["members", "campaigns/News", "--at", "0s ago"],

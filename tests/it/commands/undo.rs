@@ -4,12 +4,6 @@ use serde_json::Value;
 
 use super::bed::Bed;
 
-/// Returns the run that stands so far down in the history.
-fn run(bed: &Bed, at: usize) -> String {
-    let history = bed.line("history --format json").json(&["runs"]);
-    history["runs"][at]["run"].as_str().unwrap().to_owned()
-}
-
 /// Saves the plan that takes a run back, and applies it with the approval that it may take.
 fn take_back(bed: &Bed, run: &str) -> Value {
     let ended = bed.run(&["undo", run, "--out", "undo.json", "--format", "json"]);
@@ -32,7 +26,7 @@ fn take_back(bed: &Bed, run: &str) -> Value {
 fn a_run_is_taken_back_and_its_job_paused() {
     let bed = Bed::new();
     bed.sync();
-    let first = run(&bed, 0);
+    let first = bed.newest_run();
     let text = bed.run(&["undo", &first]);
     text.assert(0);
     for said in ["Not undone", "person_stays", "rosterd apply FILE"] {
@@ -48,7 +42,7 @@ fn a_run_is_taken_back_and_its_job_paused() {
     let status = bed.line("status --format json").json(&["jobs"]);
     assert_eq!(status["jobs"][0]["state"], "paused");
     // By hand it runs all the same, and does again what the source asks for.
-    let again = run(&bed, 0);
+    let again = bed.newest_run();
     assert_ne!(again, first);
     let shown = bed
         .run(&["show", &again, "--format", "json"])
@@ -71,7 +65,7 @@ fn the_run_of_a_pair_without_a_job_is_taken_back() {
     let providers = config.split("[jobs.").next().unwrap();
     bed.write("rosterd.toml", providers);
     bed.line("migrate --from crm --to mail --yes").assert(0);
-    let first = run(&bed, 0);
+    let first = bed.newest_run();
     take_back(&bed, &first);
     let mailed: Vec<String> = bed.account("mail", |mail| {
         let all = mail.find_group("All");

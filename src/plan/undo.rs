@@ -358,7 +358,7 @@ impl<'a> Inverse<'a> {
         }
         if self.inputs.capabilities.removal_shows_opt_out && !out.is_empty() {
             self.warnings.push(format!(
-                "Whoever is taken off a list of {} shows there as unsubscribed from it; rosterd remembers that it was no refusal of theirs.",
+                "Whoever is taken off a list of {} shows there as unsubscribed from it; rosterd remembers that it was no refusal of theirs, where the provider confirms the removal.",
                 self.inputs.policy.target
             ));
         }

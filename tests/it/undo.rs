@@ -503,3 +503,27 @@ async fn a_run_can_be_taken_back_once_the_one_after_it_was() {
     assert_eq!(undoing.left, []);
     assert_eq!(bench.members("mail", "Donors").len(), 12);
 }
+
+#[tokio::test(start_paused = true)]
+async fn nobody_comes_back_whom_the_source_lists_as_no_member() {
+    let (bench, run) = removed("campaigns", "mail").await;
+    bench.account("campaigns", |account| {
+        let group = account.find_group("Donors").unwrap();
+        let states = [MembershipState::Unconfirmed, MembershipState::Bounced];
+        for (name, state) in ["donor0", "donor1"].into_iter().zip(states) {
+            let contact = account.contact_by_email(&format!("{name}@example.org"));
+            account.join(group, contact.unwrap());
+            account.set_membership_state(group, contact.unwrap(), state);
+        }
+    });
+    let undoing = taken_back(&bench, &run).await;
+    assert!(
+        undoing.left.iter().all(|left| left.why == Left::Refuses),
+        "{undoing:#?}"
+    );
+    let members = bench.members("mail", "Donors");
+    for (name, is_back) in [("donor0", false), ("donor1", false), ("donor2", true)] {
+        let held = members.contains_key(&format!("{name}@example.org"));
+        assert_eq!(held, is_back, "{name}");
+    }
+}

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 
 use super::{Did, Inverse, Left};
-use crate::model::{GroupStatus, Listing, MemberStatus, MembershipState, Name, Reading};
+use crate::model::{
+    GroupStatus, Listing, MemberStatus, MembershipState, Name, Reading, Snapshot, Unreadable,
+};
 use crate::plan::bars::{bar_of_account, is_forgotten, refused_before};
 use crate::plan::base::Origin;
 use crate::plan::{Edit, PairIx, PersonIx};
@@ -172,11 +174,36 @@ impl<'a> Inverse<'a> {
         if refuses {
             return Err(Left::Refuses);
         }
+        self.stands_well(pair, person, at)?;
         let moves = row.hands.is_changing() || row.hands.is_taken() || row.moves_from.is_some();
         if moves || row.unusable.is_some() || inputs.people.parted_from(person).is_some() {
             return Err(Left::ChangedSince);
         }
         Ok((pair, person))
+    }
+
+    /// Tells whether nobody comes back whom the source lists as anything but a member, or of whom nobody can
+    /// tell how they stand.
+    fn stands_well(&self, pair: PairIx, person: PersonIx, contact: u32) -> Result<(), Left> {
+        let inputs = self.inputs;
+        let is_doubtful = |side: &Snapshot, at: u32| {
+            let id = inputs.names.text(side.members[at as usize].id);
+            let what = side.unreadable.get(id);
+            matches!(what, Some(Unreadable::Standing(_)))
+        };
+        let records = inputs.people.sources(person);
+        if is_doubtful(inputs.target, contact)
+            || records.iter().any(|at| is_doubtful(inputs.source, *at))
+        {
+            return Err(Left::NotRead);
+        }
+        let source = self.pairs[pair.0 as usize].source.as_deref();
+        let listing = source.and_then(|id| inputs.source.listing(id));
+        let states = records
+            .iter()
+            .filter_map(|at| listing?.seen().state_of(*at));
+        let mut others = states.filter(|state| *state != MembershipState::Active);
+        others.next().map_or(Ok(()), |_| Err(Left::Refuses))
     }
 
     /// Returns who refuses the group of a pair.

@@ -285,7 +285,9 @@ impl Copy<'_> {
                 let refused_at = listing.and_then(|listing| listing.refused_at(row.member));
                 let changed = refused_at.and_then(|at| Timestamp::from_second(at).ok());
                 let state = state(row.state);
-                let is_own = || own.is_some_and(|own| own.contains_key(&member.to_string()));
+                // Of whoever refused anew since it is the person's own doing.
+                let removal = || own.and_then(|own| own.get(&member.to_string()));
+                let is_own = || removal().is_some_and(|removal| removal.still_fits(refused_at));
                 let membership = Membership {
                     state,
                     since: self.past,

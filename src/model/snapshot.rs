@@ -356,6 +356,14 @@ impl Snapshot {
     pub fn listing(&self, group: &str) -> Option<&Reading<Listing>> {
         self.listings.get(group)
     }
+
+    /// Returns the first group that lists somebody, in whichever state: the only one where a member is
+    /// in one group at a time.
+    pub fn seat_of(&self, member: u32) -> Option<&str> {
+        let mut seats = self.listings.iter();
+        let seat = seats.find(|(_, listing)| listing.seen().state_of(member).is_some());
+        seat.map(|(group, _)| group.as_str())
+    }
 }
 
 /// Why a row could not be taken.

@@ -454,13 +454,7 @@ pub(super) fn departures(
             removed.extend(members.iter().map(|person| (target(*pair), *person)));
         }
     }
-    let seat = |at: u32| {
-        let holds =
-            |(group, listing): (&'_ String, &crate::model::Reading<crate::model::Listing>)| {
-                listing.seen().state_of(at).is_some().then(|| group.clone())
-            };
-        inputs.target.listings.iter().find_map(holds)
-    };
+    let seat = |at: u32| inputs.target.seat_of(at).map(str::to_owned);
     for edit in operations {
         match edit {
             Edit::AddMemberships { members, .. } => {

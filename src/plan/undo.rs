@@ -7,6 +7,7 @@
 
 mod fields;
 mod members;
+mod seats;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -18,6 +19,8 @@ use super::guard::{Judged, judge};
 use super::{Edit, GroupPair, Inputs, PairIx, PersonIx, Plan, Summary};
 use crate::model::{Group, Listing, Record, Value};
 use members::Refusing;
+pub use seats::SEAT;
+use seats::Way;
 
 /// One thing that a run did, by who it was about.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,6 +41,8 @@ pub struct Did {
     pub is_known_whole: bool,
     /// The later run that did something to the same since.
     pub overtaken_by: Option<String>,
+    /// Whether an undo of a later run put the person back there, which makes nobody the job's own.
+    pub returned: bool,
 }
 
 /// Why something of a run is left as it is.
@@ -259,8 +264,12 @@ struct Inverse<'a> {
     pair_of: HashMap<&'a str, PairIx>,
     /// Who was put into which group, by the target's ids.
     added: HashMap<&'a str, HashSet<&'a str>>,
+    /// Whom the run created, by the target's ids.
+    created: HashSet<&'a str>,
     /// The groups that go again, with everybody whom the run put there.
     going: HashSet<&'a str>,
+    /// Who leaves the only group that they are in, by position.
+    moved: HashSet<u32>,
     refusing: HashMap<PairIx, Refusing>,
     operations: Vec<Edit>,
     undoing: Undoing,
@@ -291,7 +300,14 @@ impl<'a> Inverse<'a> {
             ask,
             pair_of,
             added,
+            created: ask
+                .did
+                .iter()
+                .filter(|did| did.op == "create_members")
+                .filter_map(|did| did.member_id.as_deref())
+                .collect(),
             going: HashSet::new(),
+            moved: HashSet::new(),
             refusing: HashMap::new(),
             operations: Vec::new(),
             undoing: Undoing {
@@ -305,16 +321,11 @@ impl<'a> Inverse<'a> {
 
     fn run(&mut self) {
         let did = self.ask.did;
+        let one_group = self.inputs.capabilities.one_group_per_member;
         let mut archives = Vec::new();
         // First, since who was put into a group that goes again is not taken out of it.
-        for did in did.iter().filter(|did| did.op == "create_group") {
-            match self.created_group(did) {
-                Ok(edit) => {
-                    archives.push(edit);
-                    self.undoing.undone += 1;
-                }
-                Err(why) => self.leave(did, why),
-            }
+        if !one_group {
+            archives = self.created_groups();
         }
         self.group_fields();
         self.profiles();
@@ -322,6 +333,12 @@ impl<'a> Inverse<'a> {
         let mut out: BTreeMap<PairIx, BTreeSet<PersonIx>> = BTreeMap::new();
         for did in did {
             let found = match did.op.as_str() {
+                "add_memberships" | "remove_memberships" if one_group => {
+                    self.seated(did).map(|way| match way {
+                        Way::Back(pair, person) => (&mut back, Some((pair, person))),
+                        Way::Parked(pair, person) => (&mut out, Some((pair, person))),
+                    })
+                }
                 "add_memberships" => self.added(did).map(|found| (&mut out, found)),
                 "remove_memberships" => self.removed(did).map(|found| (&mut back, Some(found))),
                 // These are done.
@@ -343,6 +360,9 @@ impl<'a> Inverse<'a> {
                 }
                 Err(why) => self.leave(did, why),
             }
+        }
+        if one_group {
+            archives = self.created_groups();
         }
         let mails = |pair: &PairIx| {
             let target = self.pairs[pair.0 as usize].target.as_deref();
@@ -377,6 +397,22 @@ impl<'a> Inverse<'a> {
             });
         self.operations.extend(edits);
         self.operations.extend(archives);
+    }
+
+    /// Finds which of the groups that the run created go again.
+    fn created_groups(&mut self) -> Vec<Edit> {
+        let mut gone = Vec::new();
+        let groups = self.ask.did.iter().filter(|did| did.op == "create_group");
+        for did in groups {
+            match self.created_group(did) {
+                Ok(edit) => {
+                    gone.push(edit);
+                    self.undoing.undone += 1;
+                }
+                Err(why) => self.leave(did, why),
+            }
+        }
+        gone
     }
 
     fn leave(&mut self, did: &Did, why: Left) {

@@ -51,11 +51,13 @@ impl ToUndo {
                 if !is_done(&item) {
                     continue;
                 }
+                let returns = other.trigger == TRIGGER && item.op == "add_memberships";
                 for key in keys(&did_of(item)) {
                     // What was taken back is as the run before it had left it.
                     let by = Some(other.id.clone()).filter(|_| other.trigger != TRIGGER);
                     for at in touched.get(&key).into_iter().flatten() {
                         did[*at].overtaken_by.clone_from(&by);
+                        did[*at].returned = returns;
                     }
                 }
             }
@@ -111,6 +113,7 @@ fn did_of(item: RunItem) -> Did {
             .collect(),
         is_known_whole: item.outcome != FOUND,
         overtaken_by: None,
+        returned: false,
     }
 }
 

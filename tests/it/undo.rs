@@ -33,7 +33,7 @@ async fn apply(
 }
 
 /// Takes a run back, and says what stays.
-async fn taken_back(bench: &Bench, run: &str) -> Undoing {
+pub async fn taken_back(bench: &Bench, run: &str) -> Undoing {
     let planned = undo(bench, run).await;
     let undoing = undoing(&planned).clone();
     adds_up(&undoing);
@@ -62,7 +62,7 @@ fn adds_up(undoing: &Undoing) {
     );
 }
 
-fn why(undoing: &Undoing) -> Vec<(Left, String)> {
+pub fn why(undoing: &Undoing) -> Vec<(Left, String)> {
     let mut why: Vec<(Left, String)> = undoing
         .left
         .iter()

@@ -3,6 +3,7 @@
 
 mod judged;
 mod trouble;
+mod undone;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{Did, Inverse, Left};
 use crate::model::{
-    GroupStatus, Listing, MemberStatus, MembershipState, Name, Reading, Snapshot, Unreadable,
+    Group, GroupStatus, Listing, MemberStatus, MembershipState, Name, Reading, Snapshot, Unreadable,
 };
 use crate::plan::bars::{bar_of_account, is_forgotten, refused_before};
 use crate::plan::base::Origin;
@@ -21,16 +21,14 @@ pub(super) struct Refusing {
 }
 
 impl<'a> Inverse<'a> {
-    /// Takes a group away again that nobody is in but whom the run put there.
+    /// Takes a group away again that nobody is in but whom the run put there; where a member is in one
+    /// group at a time, but who leaves it by this plan.
     pub(super) fn created_group(&mut self, did: &'a Did) -> Result<Edit, Left> {
         if self.is_gone(did) {
             return Err(Left::AlreadySo);
         }
         let (pair, group) = self.group(did)?;
         let inputs = self.inputs;
-        if inputs.capabilities.one_group_per_member {
-            return Err(Left::OneGroup);
-        }
         let link = inputs.base.group_of_target(&group.id);
         let link = link.filter(|link| link.origin == Origin::Created);
         let link = link.ok_or(Left::ChangedSince)?;
@@ -50,11 +48,14 @@ impl<'a> Inverse<'a> {
         let listing = self.listing(pair)?;
         let nobody = HashSet::new();
         let added = self.added.get(group.id.as_str()).unwrap_or(&nobody);
+        let one_group = inputs.capabilities.one_group_per_member;
         let is_ours = |at: u32, state: MembershipState| {
             let id = inputs.target.members[at as usize].id;
-            state == MembershipState::Active
-                && added.contains(inputs.names.text(id))
-                && !self.is_held_by_others(&group.id, id)
+            let goes = match one_group {
+                true => self.moved.contains(&at),
+                false => added.contains(inputs.names.text(id)),
+            };
+            state == MembershipState::Active && goes && !self.is_held_by_others(&group.id, id)
         };
         if listing
             .rows
@@ -80,7 +81,7 @@ impl<'a> Inverse<'a> {
     }
 
     /// Tells whether the group of an item is archived, or certainly not there any more.
-    fn is_gone(&self, did: &Did) -> bool {
+    pub(super) fn is_gone(&self, did: &Did) -> bool {
         let groups = &self.inputs.target.groups;
         let group = did
             .group_id
@@ -108,39 +109,53 @@ impl<'a> Inverse<'a> {
             return Ok(None);
         }
         let listing = self.listing(pair)?;
-        if self.inputs.capabilities.one_group_per_member {
-            return Err(Left::OneGroup);
-        }
         let (person, at) = self.person(did)?;
         match listing.state_of(at) {
             Some(MembershipState::Active) => {}
             None => return Err(Left::AlreadySo),
             Some(_) => return Err(Left::Refuses),
         }
+        self.is_ours_alone(did, group, at)?;
+        Ok(Some((pair, person)))
+    }
+
+    /// Tells whether this job brought somebody into a group, and no other one wants them there.
+    pub(super) fn is_ours_alone(&self, did: &Did, group: &Group, at: u32) -> Result<(), Left> {
         let contact = self.inputs.target.members[at as usize].id;
         if self.is_held_by_others(&group.id, contact) {
             return Err(Left::OtherJob);
         }
-        let base = self.inputs.base.membership(&group.id, contact);
-        if !base.is_some_and(|base| base.brought) {
-            return Err(Left::ChangedSince);
+        match self.inputs.base.membership(&group.id, contact) {
+            Some(base) if base.brought || did.returned => Ok(()),
+            _ => Err(Left::ChangedSince),
         }
-        Ok(Some((pair, person)))
     }
 
-    /// Finds who comes back into a group. All that keeps somebody from being added keeps them from
-    /// coming back.
+    /// Finds who comes back into a group.
     pub(super) fn removed(&mut self, did: &'a Did) -> Result<(PairIx, PersonIx), Left> {
-        let (pair, group) = self.group(did)?;
+        let (pair, _) = self.group(did)?;
+        self.listing(pair)?;
+        let (person, at) = self.person(did)?;
+        self.comes_back(pair, person, at)?;
+        Ok((pair, person))
+    }
+
+    /// Tells whether somebody may come back into a group. All that keeps somebody from being added keeps
+    /// them from coming back.
+    pub(super) fn comes_back(
+        &mut self,
+        pair: PairIx,
+        person: PersonIx,
+        at: u32,
+    ) -> Result<(), Left> {
         let listing = self.listing(pair)?;
         let inputs = self.inputs;
-        if inputs.capabilities.one_group_per_member {
-            return Err(Left::OneGroup);
-        }
-        if group.auto_response && !inputs.policy.allow_auto_response {
+        let target = self.pairs[pair.0 as usize].target.as_deref();
+        let group = target.and_then(|id| inputs.target.group(id));
+        let mails = group.is_none_or(|group| group.auto_response);
+        if mails && !inputs.policy.allow_auto_response {
             return Err(Left::NotFilled);
         }
-        let (person, at) = self.person(did)?;
         match listing.state_of(at) {
             None if listing.is_removed(at) => return Err(Left::Unsubscribed),
             None if !listing.is_pending(at) => {}
@@ -179,7 +194,7 @@ impl<'a> Inverse<'a> {
         if moves || row.unusable.is_some() || inputs.people.parted_from(person).is_some() {
             return Err(Left::ChangedSince);
         }
-        Ok((pair, person))
+        Ok(())
     }
 
     /// Tells whether nobody comes back whom the source lists as anything but a member, or of whom nobody can

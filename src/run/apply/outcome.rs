@@ -8,8 +8,9 @@ use compact_str::CompactString;
 use super::Applying;
 use super::tally::Undone;
 use crate::model::{Record, Value};
-use crate::plan::{Edit, PairIx, PersonIx, Plan};
+use crate::plan::{Edit, PairIx, PersonIx, Plan, SEAT};
 use crate::run::error::RunError;
+use crate::run::prepare::Prepared;
 use crate::run::settle::Item;
 use crate::state::{FieldChange, FieldChanges};
 
@@ -106,6 +107,11 @@ impl Applying<'_> {
         let known = match (item.op, item.pair, item.person) {
             (op, Some(pair), None) => self.planned_changes.groups.get(&(op, pair)),
             ("change_address", _, Some(person)) => self.planned_changes.addresses.get(&person),
+            ("add_memberships" | "remove_memberships", _, Some(person))
+                if self.prepared.capabilities.one_group_per_member =>
+            {
+                return Ok(self.change_of_seat(item, person));
+            }
             ("update_member", _, Some(person)) if item.detail.is_none() => {
                 let facts = self.prepared.facts.get(&person);
                 let edit = facts.and_then(|facts| facts.edit.as_ref());
@@ -125,6 +131,38 @@ impl Applying<'_> {
             _ => None,
         };
         Ok(known.cloned().unwrap_or_default())
+    }
+
+    /// Returns which group somebody left for which, by their ids, where a member is in one group at a
+    /// time. Of somebody who was in none there is nothing to say.
+    fn change_of_seat(&self, item: &Item, person: PersonIx) -> FieldChanges {
+        let Prepared {
+            sides,
+            planned,
+            policy,
+            ..
+        } = &self.prepared;
+        let target = &sides.target;
+        let is_meant = |at: &&u32| {
+            let id = planned.text(target.members[**at as usize].id);
+            item.target_id.as_deref().is_none_or(|only| only == id)
+        };
+        let contact = planned.people.targets(person).iter().find(is_meant);
+        let Some(left) = contact.and_then(|at| target.seat_of(*at)) else {
+            return FieldChanges::new();
+        };
+        let joined = match item.op {
+            "remove_memberships" => policy.parking_group.clone(),
+            _ => item
+                .scopes()
+                .into_iter()
+                .find_map(|pair| self.group_id(pair?)),
+        };
+        let change = FieldChange {
+            before: Some(Value::from(left)),
+            after: joined.as_deref().map(Value::from),
+        };
+        FieldChanges::from([(SEAT.into(), change)])
     }
 
     /// Takes note of an item that failed.

@@ -136,7 +136,7 @@ impl Left {
             }
             Left::NotRead => "what it takes to be sure could not be read to its end",
             Left::OthersInGroup => {
-                "people are in the group whom the run did not put there, or who refuse it"
+                "people are in the group whom the run did not put there, or who refuse it, which would be lost with it"
             }
             Left::Protected => "a flag of protection is not cleared, and a protected group is kept",
             Left::AddressStays => {

@@ -1,6 +1,6 @@
 //! A run is taken back as far as that harms nobody, and what stays is named.
 
-use rosterd::emulator::{Fault, FaultRule, MembershipState, When, World};
+use rosterd::emulator::{Fault, FaultRule, GroupStatus, MembershipState, When, World};
 use rosterd::plan::{Left, Undoing};
 use rosterd::run::{Planned, RunError, RunReport, SavedPlan};
 
@@ -525,5 +525,34 @@ async fn nobody_comes_back_whom_the_source_lists_as_no_member() {
     for (name, is_back) in [("donor0", false), ("donor1", false), ("donor2", true)] {
         let held = members.contains_key(&format!("{name}@example.org"));
         assert_eq!(held, is_back, "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_created_group_that_holds_a_refusal_is_archived_and_never_deleted() {
+    for (source, target) in [("crm", "mail"), ("mail", "crm")] {
+        let mut world: World = plain_world();
+        group_of(world.account_mut(source), "Donors", "donor", 4);
+        let bench = bench(world, source, target, &removing_freely("managed"));
+        let report = bench.sync().await;
+        bench.account(target, |account| {
+            let group = account.find_group("Donors").unwrap();
+            let contact = account.contact_by_email("donor0@example.org").unwrap();
+            account.opt_out_of_group(group, contact);
+        });
+        let undoing = taken_back(&bench, &report.run).await;
+        bench.account(target, |account| {
+            let group = account
+                .find_group("Donors")
+                .expect("the group is still there");
+            let group = account.group(group).unwrap();
+            let archived = target == "mail";
+            assert_eq!(group.status == GroupStatus::Archived, archived, "{target}");
+            let contact = account.contact_by_email("donor0@example.org").unwrap();
+            let row = group.members.get(&contact).unwrap();
+            assert_eq!(row.state, MembershipState::OptedOut, "{target}");
+            let left = (Left::OthersInGroup, "create_group Donors".to_owned());
+            assert_eq!(why(&undoing).contains(&left), !archived, "{target}");
+        });
     }
 }

@@ -57,10 +57,14 @@ impl<'a> Inverse<'a> {
             };
             state == MembershipState::Active && goes && !self.is_held_by_others(&group.id, id)
         };
+        // An archived group keeps the refusals that stand in it; a deleted one would take them along.
+        let is_kept = |state: MembershipState| {
+            inputs.capabilities.archive_group && state == MembershipState::OptedOut
+        };
         if listing
             .rows
             .iter()
-            .any(|row| !is_ours(row.member, row.state))
+            .any(|row| !is_ours(row.member, row.state) && !is_kept(row.state))
         {
             return Err(Left::OthersInGroup);
         }

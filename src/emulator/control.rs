@@ -1,6 +1,6 @@
 //! The control endpoint: reads and sets data, faults, clock and logs from outside the process.
 
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get};
@@ -34,6 +34,8 @@ pub(super) fn router() -> Router<Emulator> {
         )
         .route("/log", delete(clear_log))
         .route("/tokens", delete(clear_tokens))
+        // A world of tens of thousands of people is put back as long as it was read.
+        .layer(DefaultBodyLimit::disable())
 }
 
 async fn read_world(State(emulator): State<Emulator>) -> Json<Value> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use sd_notify::NotifyState;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
@@ -21,6 +21,9 @@ use crate::state::{Guard, LockError, Locks, Store};
 
 /// The longest sleep: jobs are paused, and clocks are set, without an event that says so.
 const LONGEST_SLEEP: Duration = Duration::from_secs(15);
+
+/// How long the service is silent at least, so that a busy one does not write at each event.
+const BEAT: SignedDuration = SignedDuration::from_secs(10);
 
 /// How often old history is deleted.
 const PRUNE_PERIOD: Duration = Duration::from_hours(24);
@@ -116,6 +119,10 @@ struct Service {
     runs: JoinSet<Result<RunReport, RunError>>,
     names: BTreeMap<Id, String>,
     moods: BTreeMap<String, Mood>,
+    /// When the state database was last told that the service is alive, or was to be told.
+    beat: Timestamp,
+    /// Whether it could not be told.
+    mute: bool,
 }
 
 impl Service {
@@ -124,6 +131,7 @@ impl Service {
         let config = Arc::new(config);
         let runner = Runner::new(config.clone(), store.clone(), options.clone());
         let now = (options.clock)();
+        store.service_began(std::process::id(), now)?;
         let mut agenda = Agenda::default();
         for (name, job) in &config.jobs {
             let status = store.job_status(name)?;
@@ -146,6 +154,8 @@ impl Service {
             runs,
             names,
             moods,
+            beat: now,
+            mute: false,
         })
     }
 
@@ -156,6 +166,7 @@ impl Service {
     /// Starts what is due and returns how long to sleep.
     fn look(&mut self) -> Duration {
         let now = self.now();
+        self.beat(now);
         let paused: BTreeSet<&str> = self
             .config
             .jobs
@@ -178,6 +189,19 @@ impl Service {
             .wake
             .map(|wake| Duration::try_from(wake.duration_since(now)).unwrap_or_default());
         wait.map_or(LONGEST_SLEEP, |wait| wait.min(LONGEST_SLEEP))
+    }
+
+    /// Has the state database know that the service is alive, for whoever asks there.
+    fn beat(&mut self, now: Timestamp) {
+        if now.duration_since(self.beat).abs() < BEAT {
+            return;
+        }
+        self.beat = now;
+        let told = self.store.service_beats(now);
+        if let (Err(error), false) = (&told, self.mute) {
+            tracing::warn!(%error, "The state database could not be told that the service is alive, so that `rosterd status` may say that it is not.");
+        }
+        self.mute = told.is_err();
     }
 
     fn start(&mut self, start: Start, now: Timestamp) {
@@ -330,6 +354,9 @@ impl Service {
                 "Runs were dropped where they stood; the next ones find out how far they got."
             );
             self.runs.shutdown().await;
+        }
+        if let Err(error) = self.store.service_stopped(self.now()) {
+            tracing::warn!(%error, "The state database could not be told that the service stopped.");
         }
         tracing::info!("The service has stopped.");
     }

@@ -62,7 +62,7 @@ pub use run_text::write_run_text;
 pub use seal::is_sealed;
 pub use show::{ItemFilter, operations, write_show_json, write_show_text};
 pub use status::{
-    JobRow, JobState, write_schedule_json, write_schedule_text, write_status_json,
-    write_status_text,
+    JobRow, JobState, Life, needs_a_person, write_schedule_json, write_schedule_text,
+    write_status_json, write_status_text,
 };
 pub use words::{distance, duration, harmless, in_shell, instant, opt_outs_wait};

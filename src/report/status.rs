@@ -11,8 +11,8 @@ use super::history::{RunRow, outcome};
 use super::json::{FORMAT_VERSION, write_document};
 use super::paint::{ADDED, CHANGED, GONE, KEPT};
 use super::table::{Cell, write_table};
-use super::words::{distance, harmless, instant};
-use crate::state::{JobStatus, Outcome, PausedRecord, RunRecord};
+use super::words::{count, distance, harmless, in_shell, instant};
+use crate::state::{JobStatus, Outcome, PausedRecord, RunRecord, ServiceRecord, Waiting};
 
 /// The state of a job in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,13 +88,88 @@ pub struct JobRow {
     pub paused: Option<PausedRecord>,
     /// The run that was started last.
     pub last_run: Option<RunRecord>,
+    /// How many runs in a row have failed, for which the next ones are further apart.
+    pub failures: u32,
+    /// What waits for a person.
+    pub waiting: Waiting,
 }
 
-/// Writes the jobs as a table.
+impl JobRow {
+    /// Tells whether the service would start the job by itself.
+    fn will_fire(&self) -> bool {
+        self.enabled && self.schedule.is_some() && self.paused.is_none()
+    }
+
+    /// Tells whether a person has to look at the job.
+    fn needs_a_person(&self) -> bool {
+        matches!(self.state, JobState::Failing | JobState::Refused) || self.waiting.open > 0
+    }
+}
+
+/// Whether the service is alive, as far as it told of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// It is, and was heard a moment ago.
+    Alive(ServiceRecord),
+    /// It has stopped in order.
+    Stopped(ServiceRecord),
+    /// It was not heard for too long, and never said that it stops.
+    Silent(ServiceRecord),
+    /// None ever used this state database.
+    Never,
+}
+
+impl Life {
+    /// Judges what is known of the service at a moment.
+    pub fn of(service: Option<ServiceRecord>, now: Timestamp) -> Life {
+        match service {
+            None => Life::Never,
+            Some(service) if service.is_alive(now) => Life::Alive(service),
+            Some(service) if service.stopped.is_some() => Life::Stopped(service),
+            Some(service) => Life::Silent(service),
+        }
+    }
+
+    /// Returns the word of the format.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Life::Alive(_) => "alive",
+            Life::Stopped(_) => "stopped",
+            Life::Silent(_) => "silent",
+            Life::Never => "never",
+        }
+    }
+
+    fn is_alive(self) -> bool {
+        matches!(self, Life::Alive(_))
+    }
+
+    fn record(self) -> Option<ServiceRecord> {
+        match self {
+            Life::Alive(service) | Life::Stopped(service) | Life::Silent(service) => Some(service),
+            Life::Never => None,
+        }
+    }
+}
+
+/// Tells whether something waits for a person: a job that fails, is refused or has items that nobody
+/// can sync, or a schedule without a service.
+pub fn needs_a_person(jobs: &[JobRow], life: Life) -> bool {
+    let unserved = !life.is_alive() && jobs.iter().any(JobRow::will_fire);
+    unserved || jobs.iter().any(JobRow::needs_a_person)
+}
+
+/// Writes the service and the jobs for people.
 ///
 /// # Errors
 /// What writing to `out` says.
-pub fn write_status_text(out: &mut dyn Write, jobs: &[JobRow], now: Timestamp) -> io::Result<()> {
+pub fn write_status_text(
+    out: &mut dyn Write,
+    jobs: &[JobRow],
+    life: Life,
+    now: Timestamp,
+) -> io::Result<()> {
+    service_text(out, jobs, life, now)?;
     if jobs.is_empty() {
         return writeln!(out, "The config has no job.");
     }
@@ -114,7 +189,7 @@ pub fn write_status_text(out: &mut dyn Write, jobs: &[JobRow], now: Timestamp) -
             vec![
                 Cell::new(&job.job),
                 Cell::styled(job.state.as_str(), job.state.style()),
-                Cell::new(&next_words(job, now)),
+                Cell::new(&next_words(job, life, now)),
                 Cell::new(&last),
             ]
         })
@@ -133,16 +208,103 @@ pub fn write_status_text(out: &mut dyn Write, jobs: &[JobRow], now: Timestamp) -
         if let Some(error) = job.last_run.as_ref().and_then(|run| run.error.as_ref()) {
             writeln!(out, "\n{}: {}", harmless(&job.job), harmless(error))?;
         }
+        waiting_text(out, job)?;
     }
     Ok(())
 }
 
-fn next_words(job: &JobRow, now: Timestamp) -> String {
+fn service_text(
+    out: &mut dyn Write,
+    jobs: &[JobRow],
+    life: Life,
+    now: Timestamp,
+) -> io::Result<()> {
+    let needed = jobs.iter().any(JobRow::will_fire);
+    let start = if needed {
+        "; `rosterd run` starts it"
+    } else {
+        ""
+    };
+    match life {
+        Life::Alive(service) => writeln!(
+            out,
+            "{ADDED}The service is running{ADDED:#}: started {}, heard from {}.\n",
+            distance(now, service.started),
+            distance(now, service.heard),
+        ),
+        Life::Stopped(service) => writeln!(
+            out,
+            "The service is not running: it stopped {}{start}.\n",
+            distance(now, service.heard),
+        ),
+        Life::Silent(service) => writeln!(
+            out,
+            "{GONE}The service is not running{GONE:#}: it was heard last {}, and did not say that it stops{start}.\n",
+            distance(now, service.heard),
+        ),
+        Life::Never if needed => writeln!(
+            out,
+            "{GONE}The service is not running{GONE:#}: it never ran with this state database{start}.\n",
+        ),
+        Life::Never => Ok(()),
+    }
+}
+
+/// Says what of a job waits for a person, with the command that settles it.
+fn waiting_text(out: &mut dyn Write, job: &JobRow) -> io::Result<()> {
+    let name = harmless(&job.job);
+    let in_command = in_shell(&job.job);
+    let waiting = &job.waiting;
+    if let Some(approval) = &waiting.approval {
+        writeln!(
+            out,
+            "\n{name}: a guard refused the last plan; `rosterd plan {in_command}` shows it, and `rosterd sync {in_command} --approve {approval}` lets exactly that pass."
+        )?;
+    }
+    if waiting.open > 0 {
+        writeln!(
+            out,
+            "\n{name}: {} for a person; `rosterd failures {in_command}` lists {}, and `rosterd accept {in_command} ID` has one stay as it is.",
+            count(waiting.open, "item waits", "items wait"),
+            if waiting.open == 1 { "it" } else { "them" },
+        )?;
+    }
+    if waiting.accepted > 0 {
+        writeln!(
+            out,
+            "\n{name}: {} accepted as {}; `rosterd accept {in_command} --list` lists {}.",
+            count(waiting.accepted, "item is", "items are"),
+            if waiting.accepted == 1 {
+                "it is"
+            } else {
+                "they are"
+            },
+            if waiting.accepted == 1 { "it" } else { "them" },
+        )?;
+    }
+    Ok(())
+}
+
+fn next_words(job: &JobRow, life: Life, now: Timestamp) -> String {
     match job.next.first() {
         _ if job.schedule.is_none() => "by hand only".to_owned(),
         _ if !job.enabled => "disabled".to_owned(),
         _ if job.paused.is_some() => "when resumed".to_owned(),
-        Some(next) => format!("{} ({})", instant(*next, &job.zone), distance(now, *next)),
+        Some(_) if !life.is_alive() => "no service".to_owned(),
+        Some(next) => {
+            let slowed = match job.failures {
+                0 => String::new(),
+                failures => format!(
+                    ", slowed after {}",
+                    count(failures.into(), "failure", "failures")
+                ),
+            };
+            format!(
+                "{} ({}{slowed})",
+                instant(*next, &job.zone),
+                distance(now, *next)
+            )
+        }
         None => "never".to_owned(),
     }
 }
@@ -151,11 +313,21 @@ fn next_words(job: &JobRow, now: Timestamp) -> String {
 ///
 /// # Errors
 /// What writing to `out` says.
-pub fn write_status_json(out: &mut dyn Write, jobs: &[JobRow]) -> io::Result<()> {
+pub fn write_status_json(out: &mut dyn Write, jobs: &[JobRow], life: Life) -> io::Result<()> {
     #[derive(Serialize)]
     struct Document<'a> {
         version: u32,
+        needs_a_person: bool,
+        service: Service,
         jobs: Vec<Row<'a>>,
+    }
+    #[derive(Serialize)]
+    struct Service {
+        state: &'static str,
+        pid: Option<u32>,
+        started: Option<String>,
+        heard: Option<String>,
+        stopped: Option<String>,
     }
     #[derive(Serialize)]
     struct Row<'a> {
@@ -167,13 +339,26 @@ pub fn write_status_json(out: &mut dyn Write, jobs: &[JobRow]) -> io::Result<()>
         enabled: bool,
         paused_reason: Option<&'a str>,
         paused_since: Option<String>,
+        consecutive_failures: u32,
+        open: u64,
+        accepted: u64,
+        approval: Option<&'a str>,
     }
+    let record = life.record();
+    let service = Service {
+        state: life.as_str(),
+        pid: record.map(|service| service.pid),
+        started: record.map(|service| service.started.to_string()),
+        heard: record.map(|service| service.heard.to_string()),
+        stopped: record.and_then(|service| Some(service.stopped?.to_string())),
+    };
+    let needs_a_person = needs_a_person(jobs, life);
     let jobs = jobs
         .iter()
         .map(|job| Row {
             job: &job.job,
             state: job.state.as_str(),
-            next: will_fire(job)
+            next: (job.will_fire() && life.is_alive())
                 .then(|| job.next.first().map(Timestamp::to_string))
                 .flatten(),
             last_run: job.last_run.as_ref().map(RunRow::new),
@@ -181,28 +366,41 @@ pub fn write_status_json(out: &mut dyn Write, jobs: &[JobRow]) -> io::Result<()>
             enabled: job.enabled,
             paused_reason: job.paused.as_ref().map(|paused| paused.reason.as_str()),
             paused_since: job.paused.as_ref().map(|paused| paused.since.to_string()),
+            consecutive_failures: job.failures,
+            open: job.waiting.open,
+            accepted: job.waiting.accepted,
+            approval: job.waiting.approval.as_deref(),
         })
         .collect();
     write_document(
         out,
         &Document {
             version: FORMAT_VERSION,
+            needs_a_person,
+            service,
             jobs,
         },
     )
 }
 
-fn will_fire(job: &JobRow) -> bool {
-    job.enabled && job.paused.is_none()
-}
-
-/// Writes when the jobs fire next, job by job.
+/// Writes when the jobs fire next, job by job, and where `life` is given that no service is there to take it.
 ///
 /// # Errors
 /// What writing to `out` says.
-pub fn write_schedule_text(out: &mut dyn Write, jobs: &[JobRow], now: Timestamp) -> io::Result<()> {
+pub fn write_schedule_text(
+    out: &mut dyn Write,
+    jobs: &[JobRow],
+    life: Option<Life>,
+    now: Timestamp,
+) -> io::Result<()> {
     if jobs.is_empty() {
         return writeln!(out, "The config has no job.");
+    }
+    if life.is_some_and(|life| !life.is_alive()) && jobs.iter().any(JobRow::will_fire) {
+        writeln!(
+            out,
+            "{GONE}The service is not running{GONE:#}: nothing of this happens before `rosterd run` is started.\n"
+        )?;
     }
     for job in jobs {
         let note = match (&job.paused, job.enabled) {
@@ -235,10 +433,11 @@ pub fn write_schedule_text(out: &mut dyn Write, jobs: &[JobRow], now: Timestamp)
 ///
 /// # Errors
 /// What writing to `out` says.
-pub fn write_schedule_json(out: &mut dyn Write, jobs: &[JobRow]) -> io::Result<()> {
+pub fn write_schedule_json(out: &mut dyn Write, jobs: &[JobRow], life: Life) -> io::Result<()> {
     #[derive(Serialize)]
     struct Document<'a> {
         version: u32,
+        service: &'static str,
         jobs: Vec<Row<'a>>,
     }
     #[derive(Serialize)]
@@ -265,6 +464,7 @@ pub fn write_schedule_json(out: &mut dyn Write, jobs: &[JobRow]) -> io::Result<(
         out,
         &Document {
             version: FORMAT_VERSION,
+            service: life.as_str(),
             jobs,
         },
     )

@@ -1022,6 +1022,8 @@ fn job_rows() -> Vec<JobRow> {
         zone,
         paused: None,
         last_run: Some(run_record(Some(state::Outcome::Done))),
+        failures: 0,
+        waiting: state::Waiting::default(),
     };
     let by_hand = JobRow {
         job: "mail-to-crm".to_owned(),
@@ -1038,30 +1040,103 @@ fn job_rows() -> Vec<JobRow> {
     vec![row, by_hand]
 }
 
+fn service(heard: i64, stopped: Option<i64>) -> state::ServiceRecord {
+    state::ServiceRecord {
+        pid: 7,
+        started: after(-7200),
+        heard: after(heard),
+        stopped: stopped.map(after),
+    }
+}
+
 #[test]
 fn status_and_schedule_are_tables_and_lists() {
-    insta::assert_snapshot!(written(|out| write_status_text(out, &job_rows(), after(120))), @"
+    let life = Life::of(Some(service(116, None)), after(120));
+    insta::assert_snapshot!(written(|out| write_status_text(out, &job_rows(), life, after(120))), @"
+    The service is running: started 2 h 2 min ago, heard from 4 s ago.
+
     JOB          STATE   NEXT                                 LAST RUN
     crm-to-mail  ok      2026-03-01 07:15:00 CET (in 13 min)  done 55 s ago
     mail-to-crm  paused  by hand only                         never
 
     mail-to-crm is paused since 2026-03-01 07:00:00 CET: holidays
     ");
-    insta::assert_snapshot!(written(|out| write_schedule_text(out, &job_rows(), after(120))), @"
+    insta::assert_snapshot!(written(|out| write_schedule_text(out, &job_rows(), Some(life), after(120))), @"
     crm-to-mail: */15 * * * * in Europe/Berlin
       2026-03-01 07:15:00 CET  in 13 min
       2026-03-01 07:30:00 CET  in 28 min
     mail-to-crm: by hand only
     ");
     let value: serde_json::Value =
-        serde_json::from_str(&written(|out| write_status_json(out, &job_rows()))).unwrap();
+        serde_json::from_str(&written(|out| write_status_json(out, &job_rows(), life))).unwrap();
+    assert_eq!(value["service"]["state"], "alive");
     assert_eq!(value["jobs"][0]["state"], "ok");
     assert_eq!(value["jobs"][0]["next"], "2026-03-01T06:15:00Z");
     assert_eq!(value["jobs"][1]["paused_reason"], "holidays");
     let value: serde_json::Value =
-        serde_json::from_str(&written(|out| write_schedule_json(out, &job_rows()))).unwrap();
+        serde_json::from_str(&written(|out| write_schedule_json(out, &job_rows(), life))).unwrap();
     assert_eq!(value["jobs"][0]["time_zone"], "Europe/Berlin");
     assert_eq!(value["jobs"][0]["next"].as_array().unwrap().len(), 2);
+}
+
+/// Nobody waits for a fire that no service takes.
+#[test]
+fn without_a_service_status_and_schedule_promise_no_fire() {
+    for (service, says) in [
+        (None, "it never ran with this state database"),
+        (
+            Some(service(-3480, None)),
+            "it was heard last 1 h ago, and did not say that it stops",
+        ),
+        (Some(service(0, Some(0))), "it stopped 2 min ago"),
+    ] {
+        let life = Life::of(service, after(120));
+        let text = written(|out| write_status_text(out, &job_rows(), life, after(120)));
+        assert!(text.contains("The service is not running"), "{text}");
+        assert!(
+            text.contains(says) && text.contains("`rosterd run`"),
+            "{text}"
+        );
+        assert!(
+            text.contains("no service") && !text.contains("07:15"),
+            "{text}"
+        );
+        let text = written(|out| write_schedule_text(out, &job_rows(), Some(life), after(120)));
+        assert!(text.starts_with("The service is not running"), "{text}");
+        let json = written(|out| write_status_json(out, &job_rows(), life));
+        let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+        assert_eq!(json["jobs"][0]["next"], serde_json::Value::Null);
+        assert_eq!(json["needs_a_person"], true);
+        // Jobs that run by hand only want none.
+        let by_hand = &job_rows()[1..];
+        assert!(!needs_a_person(by_hand, life));
+    }
+}
+
+#[test]
+fn status_names_what_waits_and_the_command_that_settles_it() {
+    let mut rows = job_rows();
+    rows[0].state = JobState::Refused;
+    rows[0].failures = 3;
+    rows[0].waiting = state::Waiting {
+        open: 2,
+        accepted: 1,
+        approval: Some("b7f3c1ab".to_owned()),
+    };
+    let life = Life::of(Some(service(116, None)), after(120));
+    assert!(needs_a_person(&rows, life) && !needs_a_person(&job_rows(), life));
+    insta::assert_snapshot!(written(|out| write_status_text(out, &rows[..1], life, after(120))), @"
+    The service is running: started 2 h 2 min ago, heard from 4 s ago.
+
+    JOB          STATE    NEXT                                                          LAST RUN
+    crm-to-mail  refused  2026-03-01 07:15:00 CET (in 13 min, slowed after 3 failures)  done 55 s ago
+
+    crm-to-mail: a guard refused the last plan; `rosterd plan crm-to-mail` shows it, and `rosterd sync crm-to-mail --approve b7f3c1ab` lets exactly that pass.
+
+    crm-to-mail: 2 items wait for a person; `rosterd failures crm-to-mail` lists them, and `rosterd accept crm-to-mail ID` has one stay as it is.
+
+    crm-to-mail: 1 item is accepted as it is; `rosterd accept crm-to-mail --list` lists it.
+    ");
 }
 
 #[test]

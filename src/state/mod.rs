@@ -33,9 +33,11 @@ mod renumber;
 mod restore;
 mod runs;
 mod schema;
+mod service;
 mod staging;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -70,7 +72,9 @@ pub use runs::{
     About, ApprovedBy, EMPTY_PLAN, FOUND, FieldChange, FieldChanges, Outcome, PastItem, RunEnd,
     RunItem, RunRecord, RunStart,
 };
+pub use service::ServiceRecord;
 pub use staging::Staging;
+pub use waiting::Waiting;
 
 use error::Fault;
 

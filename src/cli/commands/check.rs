@@ -352,7 +352,7 @@ fn write_text(out: &mut dyn Write, context: &Context, findings: &Findings) -> io
         }
     }
     writeln!(out, "\nNext fires:")?;
-    write_schedule_text(out, &findings.jobs, Context::now())
+    write_schedule_text(out, &findings.jobs, None, Context::now())
 }
 
 fn document(findings: &Findings, code: ExitCode) -> Value {

@@ -1,6 +1,6 @@
 //! `rosterd schedule`: when the jobs fire next.
 
-use super::status::job_rows;
+use super::status::{job_rows, life};
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
@@ -26,9 +26,10 @@ pub(crate) fn cmd_schedule(
     let store = Context::existing_store(&config)?;
     let now = Context::now();
     let jobs = job_rows(&config, store.as_ref(), now, args.next)?;
+    let life = life(store.as_ref(), now)?;
     print(|out| match args.format.format {
-        Format::Text => write_schedule_text(out, &jobs, now),
-        Format::Json => write_schedule_json(out, &jobs),
+        Format::Text => write_schedule_text(out, &jobs, Some(life), now),
+        Format::Json => write_schedule_json(out, &jobs, life),
     })?;
     Ok(ExitCode::Done)
 }

@@ -1,4 +1,4 @@
-//! `rosterd status`: how the jobs fare.
+//! `rosterd status`: whether the service is alive, and how the jobs fare.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -10,12 +10,20 @@ use crate::cli::format::{Format, FormatArg};
 use crate::cli::output::print;
 use crate::config::Config;
 use crate::config::settled::JobConfig;
-use crate::report::{JobRow, JobState, write_status_json, write_status_text};
-use crate::state::{JobStatus, LockError, Locks, Store};
+use crate::report::{JobRow, JobState, Life, needs_a_person, write_status_json, write_status_text};
+use crate::state::{JobStatus, LockError, Locks, Store, Waiting};
 
-/// Shows how every job fares, when it runs next and how its last run ended.
+/// Shows whether the service is alive, how every job fares, when it runs next, how its last run ended
+/// and what waits for a person.
+///
+/// The service tells the state database every quarter of a minute that it is alive; where nothing was
+/// heard for a minute it counts as not running.
 #[derive(clap::Args, Debug)]
 pub(crate) struct StatusArgs {
+    /// Ends with 1 when something needs a person, for probes: a job that fails, is refused by a guard
+    /// or has items that nobody accepted, or a schedule without a service.
+    #[arg(long)]
+    check: bool,
     #[command(flatten)]
     format: FormatArg,
 }
@@ -25,11 +33,21 @@ pub(crate) fn cmd_status(context: &Context, args: &StatusArgs) -> Result<ExitCod
     let store = Context::existing_store(&config)?;
     let now = Context::now();
     let jobs = job_rows(&config, store.as_ref(), now, 1)?;
+    let life = life(store.as_ref(), now)?;
     print(|out| match args.format.format {
-        Format::Text => write_status_text(out, &jobs, now),
-        Format::Json => write_status_json(out, &jobs),
+        Format::Text => write_status_text(out, &jobs, life, now),
+        Format::Json => write_status_json(out, &jobs, life),
     })?;
+    if args.check && needs_a_person(&jobs, life) {
+        return Ok(ExitCode::Failed);
+    }
     Ok(ExitCode::Done)
+}
+
+/// Tells whether the service is alive.
+pub(super) fn life(store: Option<&Store>, now: Timestamp) -> Result<Life, CommandError> {
+    let service = store.map(Store::service).transpose()?;
+    Ok(Life::of(service.flatten(), now))
 }
 
 /// Gathers what is known of every job, with its next fires.
@@ -53,9 +71,13 @@ fn job_row(
     now: Timestamp,
     fires: usize,
 ) -> Result<JobRow, CommandError> {
-    let (status, paused) = match store {
-        Some(store) => (store.job_status(&job.name)?, store.paused(&job.name)?),
-        None => (JobStatus::default(), None),
+    let (status, paused, waiting) = match store {
+        Some(store) => {
+            let status = store.job_status(&job.name)?;
+            let waiting = store.waiting(&job.name, status.last_run.as_ref())?;
+            (status, store.paused(&job.name)?, waiting)
+        }
+        None => (JobStatus::default(), None, Waiting::default()),
     };
     let unfinished = status
         .last_run
@@ -78,7 +100,9 @@ fn job_row(
             .as_ref()
             .map_or(TimeZone::UTC, |schedule| schedule.time_zone().clone()),
         paused,
+        failures: status.consecutive_failures,
         last_run: status.last_run,
+        waiting,
     })
 }
 

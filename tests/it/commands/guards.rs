@@ -175,7 +175,17 @@ fn a_refused_run_says_what_to_do_and_passes_once() {
         .as_str()
         .map(|state| assert_eq!(state, "refused"))
         .unwrap();
+    let status = bed.line("status --check");
+    status.assert(1);
+    assert!(
+        status
+            .out
+            .contains(&format!("`rosterd sync crm-to-mail --approve {approval}`")),
+        "{}",
+        status.out
+    );
     bed.run(&["sync", JOB, "--approve", approval]).assert(0);
+    bed.line("status --check").assert(0);
     assert_eq!(bed.size("mail", "Donors"), 6);
     bed.leave("Alumni", 10);
     bed.leave("Friends", 2);

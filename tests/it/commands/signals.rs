@@ -72,9 +72,21 @@ fn a_terminated_service_ends_with_0_and_there_is_only_one() {
     second.assert(5);
     assert!(second.err.contains("in use by process"), "{}", second.err);
     bed.wait_for_write();
+    let status = bed.line("status --format json").json(&["service", "jobs"]);
+    assert_eq!(status["service"]["state"], "alive", "{status}");
+    assert!(status["jobs"][0]["next"].is_string(), "{status}");
     service.signal("TERM");
     let (code, said) = service.end();
     assert_eq!(code, Some(0), "{said}");
+    let ended = bed.line("status --check");
+    ended.assert(1);
+    assert!(
+        ended
+            .out
+            .starts_with("The service is not running: it stopped "),
+        "{}",
+        ended.out
+    );
     bed.emulator.clear_faults();
     bed.sync();
     bed.assert_settled();

@@ -317,7 +317,7 @@ impl<'a> Planner<'a> {
 }
 
 /// Names the target groups whose members planning needs: the partners of source groups, as far as
-/// they are known.
+/// they are known, and those that are to be deleted.
 ///
 /// Where joining a group is leaving another, they are all groups that the login sees.
 pub fn partners(inputs: &Inputs<'_>) -> BTreeSet<String> {
@@ -330,10 +330,19 @@ pub fn partners(inputs: &Inputs<'_>) -> BTreeSet<String> {
             .map(|group| group.id.clone())
             .collect();
     }
-    plan_groups(inputs)
+    let found = plan_groups(inputs);
+    let deleted = found.removals.iter().filter_map(|edit| match edit {
+        Edit::DeleteGroup { pair, .. } => Some(*pair),
+        _ => None,
+    });
+    let deleted: BTreeSet<PairIx> = deleted.collect();
+    let pairs = found
         .pairs
         .into_iter()
-        .filter(|pair| pair.source.is_some())
-        .filter_map(|pair| pair.target)
+        .zip(0..)
+        .map(|(pair, at)| (pair, PairIx(at)));
+    pairs
+        .filter(|(pair, ix)| pair.source.is_some() || deleted.contains(ix))
+        .filter_map(|(pair, _)| pair.target)
         .collect()
 }

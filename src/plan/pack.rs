@@ -2,12 +2,14 @@
 //!
 //! Pure as planning is, so that the cost shown in a plan is the cost of applying it.
 
+mod put_away;
 mod step;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use compact_str::CompactString;
 
+pub use put_away::PutAway;
 pub use step::{Leave, Step};
 
 use super::{Edit, PairIx, People, PersonIx, Plan};

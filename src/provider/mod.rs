@@ -355,6 +355,12 @@ pub trait Target: Source {
         self.predicted_check(groups, listed, account)
     }
 
+    /// Predicts how many requests it takes to read a group to its end that lists `listed` people, in
+    /// an account of `account` people, right before the group is put away.
+    fn predicted_last_look(&self, listed: u64, account: u64) -> u64 {
+        self.predicted_check(1, listed, account)
+    }
+
     /// Predicts how many requests it takes to read back the fields of so many groups.
     fn predicted_groups(&self, _groups: u64) -> u64 {
         1

@@ -14,6 +14,7 @@ mod crash;
 mod drift;
 mod early;
 mod faults;
+mod goners;
 mod growth;
 mod guards;
 mod housekeeping;

@@ -9,14 +9,14 @@ use crate::support::{
     Bench, assert_same, bench, digest, group_of, operations, plain_world, removing_freely, tell,
 };
 
-async fn undo(bench: &Bench, run: &str) -> Planned {
+pub(crate) async fn undo(bench: &Bench, run: &str) -> Planned {
     bench.rest().await;
     let record = bench.store.run(run).unwrap().unwrap();
     let planned = bench.runner().undo(&record).await;
     planned.unwrap_or_else(|error| panic!("{error}"))
 }
 
-async fn apply(
+pub(crate) async fn apply(
     bench: &Bench,
     planned: &Planned,
     approve: Option<&str>,
@@ -43,7 +43,7 @@ pub async fn taken_back(bench: &Bench, run: &str) -> Undoing {
     undoing
 }
 
-fn approval(planned: &Planned) -> Option<&str> {
+pub(crate) fn approval(planned: &Planned) -> Option<&str> {
     let refusal = planned.plan.refusals.first()?;
     Some(&refusal.approval)
 }

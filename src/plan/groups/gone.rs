@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{Planner, unread_of};
 use crate::model::policy::Missing;
-use crate::model::{Group, GroupStatus};
+use crate::model::{Group, GroupStatus, Reading};
 use crate::plan::base::GroupLink;
 use crate::plan::{BlockedReason, Edit, GroupPair, PairIx, Reason, Withheld};
 
@@ -116,6 +116,22 @@ impl Planner<'_> {
             if let Some(resting) = self.rests(op, &link.target) {
                 let what = "what the config asks for was refused";
                 self.rest(&name, &link.target, what, &resting);
+                continue;
+            }
+            let listing = inputs.target.listing(&link.target);
+            let listing = listing.filter(|_| missing == Missing::Delete);
+            if let Some(Reading::Incomplete(_)) = listing {
+                let why = listing.map(|listing| listing.why_incomplete().join("; "));
+                let detail = format!(
+                    "who would go with the group is not known to the end: {}",
+                    why.unwrap_or_default()
+                );
+                self.block(
+                    &name,
+                    Some(&link.target),
+                    BlockedReason::IncompleteRead,
+                    detail,
+                );
                 continue;
             }
             let lift_protection = target.protected;

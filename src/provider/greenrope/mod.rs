@@ -147,6 +147,11 @@ impl Target for GreenRope {
         Box::pin(self.send_write(write))
     }
 
+    fn predicted_last_look(&self, _listed: u64, _account: u64) -> u64 {
+        // The group, the list of groups for its counts, and its two listings.
+        4
+    }
+
     fn predicted_profiles(&self, _people: u64, _account: u64) -> u64 {
         self.predicted_reads(&[], true)
     }

@@ -141,7 +141,7 @@ impl Applying<'_> {
     }
 
     /// Returns how a contact stood in a group by the listing that was planned with.
-    fn state_before(&self, group: &str, id: &str) -> Option<MembershipState> {
+    pub(super) fn state_before(&self, group: &str, id: &str) -> Option<MembershipState> {
         let planned = &self.prepared.planned;
         let name = planned.names.find(id)?;
         let at = planned.people.target_position(name)?;
@@ -356,7 +356,7 @@ impl Applying<'_> {
 
     /// Takes everybody of these out of what is still to be written to a group who has appeared in
     /// it, left it or refused it since it was listed, and returns the refusals to remember.
-    fn look_again(
+    pub(super) fn look_again(
         &mut self,
         pair: PairIx,
         group: &str,

@@ -7,6 +7,7 @@
 mod check;
 mod entry;
 mod flight;
+mod goners;
 mod leavers;
 mod meanwhile;
 mod observe;
@@ -31,12 +32,13 @@ pub(super) use tally::Tally;
 
 use check::PATIENCE;
 use flight::UnderWay;
+use goners::Goners;
 use open::Kept;
 use outcome::PlannedChanges;
 
 use crate::config::settled::JobConfig;
 use crate::model::Refusal;
-use crate::plan::pack::Step;
+use crate::plan::pack::{PutAway, Step};
 use crate::plan::{Edit, PairIx, PersonIx, names_unread_records};
 use crate::run::accounts::{Handle, Meter, Runner};
 use crate::run::error::RunError;
@@ -107,6 +109,8 @@ struct Applying<'a> {
     untold_waits: usize,
     /// Who is in the source's groups by a second look.
     second_look: HashMap<PairIx, GroupNow>,
+    /// The groups that the plan puts away for good.
+    goners: Goners,
     /// The target's groups that were listed a second time.
     seen_twice: HashSet<PairIx>,
     open: Vec<Kept>,
@@ -180,6 +184,8 @@ impl Runner {
         });
         let to_opt_out = to_opt_out.flatten().copied().collect();
         let planned_changes = PlannedChanges::of(&prepared.planned.plan);
+        let undoes = prepared.planned.undoing.is_some();
+        let goners = Goners::of(PutAway::of(&prepared.planned.plan, undoes));
         let mut applying = Applying {
             to_opt_out,
             runner: self,
@@ -196,6 +202,7 @@ impl Runner {
             named_untold: HashSet::new(),
             untold_waits: 0,
             second_look: HashMap::new(),
+            goners,
             seen_twice: HashSet::new(),
             open: Vec::new(),
             doubted_groups: BTreeSet::new(),
@@ -448,6 +455,7 @@ impl Applying<'_> {
         }
         self.look_twice_at_source(step).await?;
         self.look_again_before(step).await?;
+        self.look_before_it_goes(step).await?;
         self.name_untold(step);
         Ok(())
     }

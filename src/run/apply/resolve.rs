@@ -33,6 +33,9 @@ impl Applying<'_> {
     /// Turns a step into a write with the ids that are known by now; nothing when all it was for
     /// has failed before.
     pub(super) fn resolve(&mut self, step: Step) -> Result<Option<(Write, Vec<Item>)>, RunError> {
+        if self.goners.keep_from(&step) {
+            return Ok(None);
+        }
         let item = |op, pair, person| Item {
             op,
             pair,

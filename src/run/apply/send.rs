@@ -38,6 +38,7 @@ impl Applying<'_> {
                 return Err(RunError::Stopped);
             }
             if let Some((write, items)) = self.only_still_active(write, items).await?
+                && self.may_still_go(&items).await?
                 && !self.is_given_up(&items)
             {
                 let flight = self.launch(write, items, attempt)?;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Leaving, Snapshot, Takes};
-use crate::plan::pack::Step;
+use crate::plan::pack::{PutAway, Step};
 use crate::plan::{PairIx, Plan};
 use crate::run::accounts::Handle;
 
@@ -13,6 +13,7 @@ pub(super) fn takes(
     target: &Handle,
     plan: &Plan,
     steps: &[Step],
+    put_away: &PutAway,
     snapshot: &Snapshot,
 ) -> (Takes, BTreeMap<&'static str, Takes>) {
     let mut takes = Takes::default();
@@ -39,6 +40,9 @@ pub(super) fn takes(
             own.reads += target
                 .adapter
                 .predicted_look(people, groups, listed, account);
+        }
+        if let Some(pair) = put_away.by(step) {
+            own.reads += target.adapter.predicted_last_look(rows(&pair), account);
         }
         takes += own;
         *work.entry(purpose(step)).or_default() += own;

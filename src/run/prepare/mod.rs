@@ -29,7 +29,7 @@ use crate::config::settled::JobConfig;
 use crate::model::policy::Removal;
 use crate::model::{Capabilities, ObjectKind, Schema};
 use crate::plan::base::Base;
-use crate::plan::pack::{Step, pack};
+use crate::plan::pack::{PutAway, Step, pack};
 use crate::plan::{
     DesiredGroup, Edit, Inputs, People, PersonFacts, PersonIx, Policy, UndoInputs, item_key, plan,
     undo,
@@ -216,7 +216,8 @@ impl Runner {
             undoing = Some(taken_back);
         }
         let steps = pack(&plan, &people, &capabilities, schema.group_name_field());
-        let (takes, work) = takes(&target, &plan, &steps, &sides.target);
+        let put_away = PutAway::of(&plan, undoing.is_some());
+        let (takes, work) = takes(&target, &plan, &steps, &put_away, &sides.target);
         let seconds = target.requests_per_minute.map_or(0, |pace| {
             ((takes.writes + takes.reads) * 60).div_ceil(u64::from(pace.max(1)))
         });

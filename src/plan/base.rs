@@ -194,6 +194,8 @@ pub struct Base {
     /// The memberships, by the target group's id, in ascending order of the member's name in the
     /// table.
     pub memberships: BTreeMap<String, Vec<BaseMembership>>,
+    /// Those of the memberships that came about by taking a run back, by the target group's id.
+    pub put_back: BTreeMap<String, HashSet<Name>>,
     /// The memberships that other jobs with the same target hold, by the target group's id.
     pub held_by_others: BTreeMap<String, HashSet<Name>>,
     /// The target groups linked by other jobs with the same target.

@@ -39,6 +39,8 @@ pub struct Did {
     pub fields: BTreeMap<CompactString, (Option<Value>, Option<Value>)>,
     /// Whether what it changed was taken down: not where a later run found out that it was done.
     pub is_known_whole: bool,
+    /// Whether the run that did it took another one back.
+    pub by_undo: bool,
     /// The later run that did something to the same since.
     pub overtaken_by: Option<String>,
     /// Whether an undo of a later run put the person back there, which makes nobody the job's own.

@@ -33,7 +33,10 @@ impl ToUndo {
         for item in store.run_items(&run.id) {
             let item = item?;
             if is_done(&item) {
-                did.push(did_of(item));
+                did.push(Did {
+                    by_undo: run.trigger == TRIGGER,
+                    ..did_of(item)
+                });
             }
         }
         let mut touched: HashMap<String, Vec<usize>> = HashMap::new();
@@ -112,6 +115,7 @@ fn did_of(item: RunItem) -> Did {
             .map(|(field, change)| (field, (change.before, change.after)))
             .collect(),
         is_known_whole: item.outcome != FOUND,
+        by_undo: false,
         overtaken_by: None,
         returned: false,
     }

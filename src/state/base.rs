@@ -225,6 +225,15 @@ fn load_memberships(
     for members in base.memberships.values_mut() {
         members.sort_unstable();
     }
+    let mut select = connection.prepare_cached(
+        "SELECT group_id, member FROM memberships WHERE job = ?1 AND put_back = 1 /* walks: all who were put back by taking a run back */",
+    )?;
+    let mut rows = select.query([job])?;
+    while let Some(row) = rows.next()? {
+        let (group, member) = (texts.of(row.get(0)?)?.to_owned(), row.get(1)?);
+        let member = texts.intern(member, names)?;
+        base.put_back.entry(group).or_default().insert(member);
+    }
     Ok(())
 }
 

@@ -108,6 +108,16 @@ pub enum Change {
         /// Whether the job brought it.
         brought: bool,
     },
+    /// Notes of a membership that is remembered that it came about by taking a run back: the job did
+    /// not bring it, and taking that back in turn ends it.
+    MembershipPutBack {
+        /// The job.
+        job: String,
+        /// The target group's id.
+        group: String,
+        /// The target person's id.
+        member: String,
+    },
     /// Notes of a membership that stays remembered whether a run found it at the target.
     MembershipMissing {
         /// The job.
@@ -373,6 +383,14 @@ fn apply_one(keys: &mut Keys<'_>, seen_at: &mut SeenAt, change: &Change) -> Resu
             if was_missing {
                 members::found(connection, job, group, member, seen_at)?;
             }
+        }
+        Change::MembershipPutBack { job, group, member } => {
+            let key = (keys.job(job)?, keys.key(group)?, keys.key(member)?);
+            connection
+                .prepare_cached(
+                    "UPDATE memberships SET put_back = 1 WHERE job = ?1 AND group_id = ?2 AND member = ?3",
+                )?
+                .execute(key)?;
         }
         Change::MembershipMissing {
             job,

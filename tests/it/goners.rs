@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rosterd::emulator::{
     Account, Emulator, Fault, FaultRule, GroupStatus, MembershipState, RequestRecord, When,
 };
-use rosterd::run::RunReport;
+use rosterd::run::{RunReport, Runner, SyncOptions};
 use rosterd::state::JournalMoment;
 
 use crate::meanwhile::once;
 use crate::support::{Bench, bench, group_of, plain_world, removing_freely, tell};
-use crate::undo::{apply, approval, undo};
+use crate::undo::{apply, approval, found, killed, undo};
 
 const LATE: &str = "late@example.org";
 
@@ -248,5 +249,88 @@ async fn the_last_look_is_a_part_of_the_cost_that_is_shown() {
         let shown = planned.cost.work["deleting groups"].reads;
         assert_eq!(shown, looks as u64, "{target}: {requests:#?}");
         assert!(planned.cost.applying.reads >= shown, "{target}");
+    }
+}
+
+/// A process that dies while it puts a group away by an undo: what it did is found, as a part of what
+/// it did, and the group is made anew when the job goes on.
+#[tokio::test(start_paused = true)]
+async fn a_group_that_a_killed_undo_put_away_is_found_and_blocks_nothing() {
+    for (source, target, operation) in [
+        ("crm", "mail", "groups/save"),
+        ("mail", "crm", "DeleteGroups"),
+        ("crm", "campaigns", "list_delete"),
+    ] {
+        for after_effect in [false, true] {
+            for by_undo in [false, true] {
+                let place = format!("{source} to {target}, effect {after_effect}, {by_undo}");
+                let mut world = plain_world();
+                group_of(world.account_mut(source), "Donors", "donor", 3);
+                let job = format!(
+                    "{}\n[jobs.test.groups]\nprotect = false",
+                    removing_freely("managed")
+                );
+                let bench = bench(world, source, target, &job);
+                bench.settle().await;
+                bench.account(source, |account| group_of(account, "Readers", "reader", 3));
+                let run = bench.settle().await.run;
+                let planned = undo(&bench, &run).await;
+                let dead = killed(&bench, &planned, operation, after_effect).await;
+                // Whatever was under way there is over by then.
+                bench.pass(900);
+                let op = if target == "mail" {
+                    "archive_group"
+                } else {
+                    "delete_group"
+                };
+                if by_undo {
+                    let planned = undo(&bench, &run).await;
+                    assert_eq!(planned.plan.is_empty(), after_effect, "{place}");
+                } else {
+                    drop(bench.plan().await);
+                }
+                let expected: Vec<String> = [format!("{op} Readers")].into();
+                let expected = if after_effect { expected } else { Vec::new() };
+                assert_eq!(found(&bench, &dead), expected, "{place}");
+                let links = bench.store.links("test").unwrap();
+                let is_linked = links.iter().any(|link| link.name == "Readers");
+                assert_eq!(is_linked, !after_effect, "{place}");
+                if target != "mail" || !after_effect {
+                    let planned = bench.plan().await;
+                    assert!(
+                        planned.plan.blocked.is_empty(),
+                        "{place}: {:#?}",
+                        planned.plan
+                    );
+                    bench.settle().await;
+                    assert_eq!(bench.members(target, "Readers").len(), 3, "{place}");
+                }
+            }
+        }
+    }
+}
+
+/// The same of an ordinary run, whose deletion nobody has to know of any more.
+#[tokio::test(start_paused = true)]
+async fn a_deletion_of_a_killed_run_is_found_with_its_record() {
+    for (source, target, operation) in [
+        ("crm", "mail", "groups/delete"),
+        ("mail", "crm", "DeleteGroups"),
+        ("mail", "campaigns", "list_delete"),
+    ] {
+        let bench = one_gone(source, target).await;
+        bench.rest().await;
+        let slow = FaultRule::every(Fault::SlowAnswer(Duration::from_secs(2))).on(operation);
+        let is_it = |writes: &[RequestRecord]| writes.iter().any(|it| it.operation == operation);
+        let work = async |runner: Runner| drop(runner.sync("test", SyncOptions::default()).await);
+        assert!(bench.dies_once(slow, is_it, work).await, "{target}");
+        let dead = bench.store.history(Some("test"), 1).unwrap()[0].id.clone();
+        bench.pass(900);
+        bench.settle().await;
+        let found = found(&bench, &dead);
+        let deleted = "delete_group Readers".to_owned();
+        assert!(found.contains(&deleted), "{target}: {found:?}");
+        let links = bench.store.links("test").unwrap();
+        assert!(links.iter().all(|link| link.name != "Readers"), "{target}");
     }
 }

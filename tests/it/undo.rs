@@ -1,10 +1,16 @@
 //! A run is taken back as far as that harms nobody, and what stays is named.
 
-use rosterd::emulator::{Fault, FaultRule, GroupStatus, MembershipState, When, World};
+use std::time::Duration;
+
+use rosterd::emulator::{
+    Fault, FaultRule, GroupStatus, MembershipState, RequestRecord, When, World,
+};
 use rosterd::plan::{Left, Undoing};
-use rosterd::run::{Planned, RunError, RunReport, SavedPlan};
+use rosterd::run::{Planned, RunError, RunReport, Runner, SavedPlan};
+use rosterd::state::JournalMoment;
 
 use crate::faults::busy;
+use crate::meanwhile::once;
 use crate::support::{
     Bench, assert_same, bench, digest, group_of, operations, plain_world, removing_freely, tell,
 };
@@ -22,14 +28,56 @@ pub(crate) async fn apply(
     approve: Option<&str>,
 ) -> Result<RunReport, RunError> {
     bench.rest().await;
-    let saved = SavedPlan {
+    bench.runner().apply(&saved(planned), approve).await
+}
+
+fn saved(planned: &Planned) -> SavedPlan {
+    SavedPlan {
         job: "test".to_owned(),
         fingerprint: planned.plan.fingerprint.clone(),
         basis: Some(planned.plan.basis.clone()),
         empty: planned.plan.is_empty(),
         undo: Some(undoing(planned).run.clone()),
+    }
+}
+
+/// Applies the plan that takes a run back in a process that dies at a write, before or after the
+/// write's effect. Returns the run that was killed.
+pub(crate) async fn killed(
+    bench: &Bench,
+    planned: &Planned,
+    operation: &str,
+    after_effect: bool,
+) -> String {
+    bench.rest().await;
+    bench.emulator.clear_log();
+    let slow = Duration::from_secs(2);
+    let fault = if after_effect {
+        Fault::SlowAnswer(slow)
+    } else {
+        Fault::Latency(slow)
     };
-    bench.runner().apply(&saved, approve).await
+    let fault = FaultRule::every(fault).on(operation);
+    let is_it = |writes: &[RequestRecord]| writes.iter().any(|it| it.operation == operation);
+    let work = async |runner: Runner| {
+        drop(runner.apply(&saved(planned), approval(planned)).await);
+    };
+    assert!(bench.dies_once(fault, is_it, work).await, "{operation}");
+    bench.store.history(Some("test"), 1).unwrap()[0].id.clone()
+}
+
+/// What a later run found done of a run that was killed, as operation and what it was about.
+pub(crate) fn found(bench: &Bench, run: &str) -> Vec<String> {
+    let items = bench.store.run_items(run).map(Result::unwrap);
+    let items = items.filter(|item| item.outcome == "found");
+    let mut found: Vec<String> = items
+        .map(|item| {
+            let who = item.member.or(item.group).unwrap_or_default();
+            format!("{} {who}", item.op)
+        })
+        .collect();
+    found.sort();
+    found
 }
 
 /// Takes a run back, and says what stays.
@@ -554,5 +602,95 @@ async fn a_created_group_that_holds_a_refusal_is_archived_and_never_deleted() {
             let left = (Left::OthersInGroup, "create_group Donors".to_owned());
             assert_eq!(why(&undoing).contains(&left), !archived, "{target}");
         });
+    }
+}
+
+/// Who was brought back by an undo, whatever became of its answers, is taken out again by undoing the
+/// undo, and nobody else is; the job itself takes none of them out.
+#[tokio::test(start_paused = true)]
+async fn undoing_an_undo_takes_out_whom_it_brought_back_and_nobody_else() {
+    for (source, target, operation) in [
+        ("crm", "mail", "groups/addContacts"),
+        ("mail", "crm", "AddContactsToGroup"),
+    ] {
+        for killed_after in [None, Some(true), Some(false)] {
+            let place = format!("{source} to {target}, {killed_after:?}");
+            let (bench, run) = removed(source, target).await;
+            bench.account(target, |account| {
+                // Of nobody's doing here.
+                let group = account.find_group("Donors").unwrap();
+                let guest = account.add_person("guest@example.org", "Ana", "Example");
+                account.join(group, guest);
+            });
+            let planned = undo(&bench, &run).await;
+            let back: Vec<String> = (0..4).map(|at| format!("donor{at}@example.org")).collect();
+            let mut undone = match killed_after {
+                None => {
+                    let report = apply(&bench, &planned, approval(&planned)).await.unwrap();
+                    assert_eq!(report.exit_code(), 0, "{place}: {}", tell(&report));
+                    report.run
+                }
+                Some(after_effect) => killed(&bench, &planned, operation, after_effect).await,
+            };
+            if let Some(after_effect) = killed_after {
+                let planned = undo(&bench, &run).await;
+                adds_up(undoing(&planned));
+                assert_eq!(planned.plan.is_empty(), after_effect, "{place}");
+                let expected = back.iter().map(|who| format!("add_memberships {who}"));
+                let expected: Vec<String> = expected.filter(|_| after_effect).collect();
+                assert_eq!(found(&bench, &undone), expected, "{place}");
+                if !after_effect {
+                    let report = apply(&bench, &planned, approval(&planned)).await.unwrap();
+                    undone = report.run;
+                }
+            }
+            let members = bench.members(target, "Donors");
+            assert!(back.iter().all(|who| members.contains_key(who)), "{place}");
+
+            let again = taken_back(&bench, &undone).await;
+            assert_eq!((again.did, again.undone), (4, 4), "{place}: {again:#?}");
+            let members: Vec<String> = bench.members(target, "Donors").into_keys().collect();
+            let mut expected: Vec<String> =
+                (4..12).map(|at| format!("donor{at}@example.org")).collect();
+            expected.push("guest@example.org".to_owned());
+            expected.sort();
+            assert_eq!(members, expected, "{place}");
+            bench.assert_no_misuse();
+        }
+    }
+}
+
+/// Somebody whom others put there at that very moment is theirs.
+#[tokio::test(start_paused = true)]
+async fn undoing_an_undo_leaves_whom_others_had_brought_back_by_then() {
+    let (bench, run) = removed("mail", "crm").await;
+    // Only where the provider says of each item whether it was there before, anybody can know.
+    bench.account("crm", |account| {
+        account.settings.greenrope.strict_items = true;
+    });
+    let planned = undo(&bench, &run).await;
+    once(
+        &bench,
+        "crm",
+        JournalMoment::IntentKept,
+        "add_memberships",
+        |account| {
+            let group = account.find_group("Donors").unwrap();
+            let donor = account.contact_by_email("donor0@example.org").unwrap();
+            account.join(group, donor);
+        },
+    );
+    let report = apply(&bench, &planned, approval(&planned)).await.unwrap();
+    bench.store.watch_journal(|_| ());
+    let undoing = taken_back(&bench, &report.run).await;
+    let theirs = (
+        Left::ChangedSince,
+        "add_memberships donor0@example.org".to_owned(),
+    );
+    assert_eq!(why(&undoing), [theirs]);
+    let members = bench.members("crm", "Donors");
+    for (name, is_there) in [("donor0", true), ("donor1", false), ("donor3", false)] {
+        let held = members.contains_key(&format!("{name}@example.org"));
+        assert_eq!(held, is_there, "{name}");
     }
 }

@@ -129,9 +129,16 @@ impl<'a> Inverse<'a> {
         if self.is_held_by_others(&group.id, contact) {
             return Err(Left::OtherJob);
         }
-        match self.inputs.base.membership(&group.id, contact) {
-            Some(base) if base.brought || did.returned => Ok(()),
-            _ => Err(Left::ChangedSince),
+        let base = self.inputs.base.membership(&group.id, contact);
+        let put_back = self.inputs.base.put_back.get(&group.id);
+        // What takes a run back brings nobody, and what it put there is its own to take out.
+        let is_ours = base.is_some_and(|base| base.brought)
+            || ((did.by_undo || did.returned)
+                && put_back.is_some_and(|people| people.contains(&contact)));
+        if is_ours {
+            Ok(())
+        } else {
+            Err(Left::ChangedSince)
         }
     }
 

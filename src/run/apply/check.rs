@@ -23,6 +23,10 @@ pub(super) const PATIENCE: [u64; 3] = [5, 15, 40];
 
 pub(super) const NOT_SHOWN: &str = "the provider said yes, and reading back does not show it";
 
+/// What is said of a group that is to be deleted, and of which the provider has said yes.
+const STILL_SHOWN: &str =
+    "the provider said yes, and still shows the group; the next run finds out what became of it";
+
 impl Applying<'_> {
     /// Waits before a further look, unless the run is to stop.
     pub(super) async fn wait(&self, seconds: u64) -> Result<(), RunError> {
@@ -196,6 +200,11 @@ impl Applying<'_> {
                     let row = parts(&open.write, position, item, standing);
                     outcomes[position] =
                         self.settle_parts(&open.write, position, item, standing, &row, NOT_SHOWN)?;
+                }
+                // It may be under way for minutes, and the link ends once it is found to be done.
+                None if matches!(open.write, Write::DeleteGroup { .. }) => {
+                    self.untold(item, STILL_SHOWN);
+                    outcomes[position] = JournalOutcome::Unknown;
                 }
                 None => {
                     let (code, message) = match &open.objections[position] {

@@ -62,8 +62,7 @@ impl Applying<'_> {
 
     /// Returns the groups of an addition that were listed in this run without the person.
     fn absent_from(&self, item: &Item) -> Option<String> {
-        let undoes = self.prepared.planned.undoing.is_some();
-        if undoes || !matches!(item.op, "add_memberships" | "create_members") {
+        if !matches!(item.op, "add_memberships" | "create_members") {
             return None;
         }
         let groups: Vec<String> = item

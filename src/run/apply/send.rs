@@ -483,7 +483,7 @@ impl Applying<'_> {
         self.others_end().await?;
         // An effect may come late, and a read may lag behind it.
         let patient =
-            may_be_done && (creates(&write) || (attempt + 1 >= ATTEMPTS && joins(&write)));
+            may_be_done && (is_slow(&write) || (attempt + 1 >= ATTEMPTS && joins(&write)));
         let mut waits = PATIENCE
             .iter()
             .take(if patient { PATIENCE.len() } else { 0 });
@@ -665,6 +665,12 @@ fn creates(write: &Write) -> bool {
             | Write::CreateMembers { .. }
             | Write::CreateOptedOut { .. }
     )
+}
+
+/// Tells whether what a write does may show late, and does harm if it is done twice or taken for not
+/// done.
+fn is_slow(write: &Write) -> bool {
+    creates(write) || matches!(write, Write::DeleteGroup { .. })
 }
 
 /// Tells whether a write changes who is in which group.

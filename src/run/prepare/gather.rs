@@ -87,6 +87,7 @@ impl Runner {
             looked_up: &looked_up,
             base: &begun.base,
             profiles: &members.staging,
+            is_shared: policy.target_shared || !target.adapter.sees_everything(),
         };
         // Before anything is settled, so that what is settled now stays.
         let strays = forget_strays(store, job, &begun.base, evidence)?;

@@ -401,12 +401,28 @@ impl Bench {
     /// Ends a run of the job without warning at its nth write, whose effect is or is not there by
     /// the fault. Returns whether there was such a write.
     pub async fn ends_at_write(&self, nth: usize, fault: FaultRule) -> bool {
+        let run = async |runner: Runner| {
+            let ended = runner.sync("test", SyncOptions::default()).await;
+            assert!(ended.is_ok());
+        };
+        self.dies_once(fault, |writes| writes.len() >= nth, run)
+            .await
+    }
+
+    /// Ends what a process does without warning once its writes are these, of which the last one's
+    /// effect is or is not there by the fault. Returns whether it came to that.
+    pub async fn dies_once(
+        &self,
+        fault: FaultRule,
+        reached: impl Fn(&[RequestRecord]) -> bool,
+        work: impl AsyncFnOnce(Runner),
+    ) -> bool {
         self.emulator.add_fault(fault);
-        let runner = self.runner();
         let reached = async {
             loop {
-                let requests = self.emulator.requests();
-                if requests.iter().filter(|request| request.is_write).count() >= nth {
+                let mut writes = self.emulator.requests();
+                writes.retain(|request| request.is_write);
+                if reached(&writes) {
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -415,10 +431,7 @@ impl Bench {
         let died = tokio::select! {
             biased;
             () = reached => true,
-            result = runner.sync("test", SyncOptions::default()) => {
-                assert!(result.is_ok());
-                false
-            }
+            () = work(self.runner()) => false,
         };
         self.emulator.clear_faults();
         died

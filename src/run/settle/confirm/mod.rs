@@ -235,6 +235,9 @@ impl Confirming<'_> {
             Write::OptOutOfAccount { .. } => changes.extend(self.refusal_held(item, None)),
             Write::CreateCustomField { .. } => {}
         }
+        if self.known.undoes {
+            self.put_back(&mut changes, item, standing);
+        }
         Ok(changes)
     }
 
@@ -244,6 +247,25 @@ impl Confirming<'_> {
     fn is_brought(&self, item: &Item, pair: PairIx, standing: &Standing) -> bool {
         // Whose a membership was before the run that is taken back is not known any more.
         !self.known.undoes && standing.answer.brought(|| self.was_absent(item, pair))
+    }
+
+    /// Takes note of the memberships of a confirmed item that came about by taking a run back.
+    fn put_back(&self, changes: &mut Vec<Change>, item: &Item, standing: &Standing) {
+        let pairs = item.joins.iter().chain(&item.pair);
+        let came = pairs.filter(|pair| standing.answer.brought(|| self.was_absent(item, **pair)));
+        let groups: Vec<String> = came.filter_map(|pair| self.group_id(*pair)).collect();
+        let put_back = changes.iter().filter_map(|change| match change {
+            Change::Membership {
+                job, group, member, ..
+            } if groups.contains(group) => Some(Change::MembershipPutBack {
+                job: job.clone(),
+                group: group.clone(),
+                member: member.clone(),
+            }),
+            _ => None,
+        });
+        let put_back: Vec<Change> = put_back.collect();
+        changes.extend(put_back);
     }
 
     /// Returns the groups for which an item by row stands, with what they show of the person.

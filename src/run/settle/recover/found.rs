@@ -42,7 +42,10 @@ pub(super) fn lines(
                     group,
                     brought: true,
                     ..
-                } => Some(line("add_memberships", Some(group))),
+                }
+                | Change::MembershipPutBack { group, .. } => {
+                    Some(line("add_memberships", Some(group)))
+                }
                 _ => None,
             });
             new.into_iter().chain(joined).collect()
@@ -61,6 +64,7 @@ pub(super) fn lines(
         "update_members" | "change_address" if is_done && item.detail.is_none() => {
             vec![line(op, None)]
         }
+        "delete_group" if is_done => vec![line(op, item.group.as_deref())],
         "edit_groups" if !changes.is_empty() => vec![line(op, item.group.as_deref())],
         _ => Vec::new(),
     }

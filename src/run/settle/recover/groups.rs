@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
-use super::{found, not_done};
+use super::{Evidence, found, not_done};
 use crate::config::settled::JobConfig;
 use crate::model::{GroupRow, GroupStatus, ObjectKind, Record, Schema, Snapshot, Value};
 use crate::plan::base::{Base, FieldBase, FieldBases, GroupLink, Origin};
@@ -12,8 +12,7 @@ use crate::plan::fold_group_name;
 use crate::run::error::RunError;
 use crate::run::settle::bases::stands;
 use crate::run::settle::group::linked;
-use crate::run::undo::TRIGGER;
-use crate::state::{Change, JournalItem, JournalOutcome, Settling, Store, UnsettledEntry};
+use crate::state::{Change, JournalItem, JournalOutcome, Settling, Store};
 
 /// What is known of the groups of a target before its members are read.
 #[derive(Clone, Copy)]
@@ -193,30 +192,61 @@ pub(super) fn edited(
     })
 }
 
-/// Ends the link of a group that was put away by a run which takes another one back, as the run itself
+/// Ends the link of a group that was archived by a run which takes another one back, as the run itself
 /// would have done: what the source asks for is made anew.
-pub(super) fn put_away(
-    store: &Store,
+pub(super) fn archived(
     links: &[GroupLink],
     job: &JobConfig,
-    entry: &UnsettledEntry,
     target: &Snapshot,
     item: &JournalItem,
-) -> Result<Option<Change>, RunError> {
-    if !item.key.starts_with("archive_group ") {
-        return Ok(None);
-    }
+) -> Vec<Change> {
     let group = item.group.as_deref().and_then(|id| target.group(id));
     let is_archived = group.is_some_and(|group| group.status == GroupStatus::Archived);
-    let run = store.run(&entry.run)?.filter(|_| is_archived);
-    if run.is_none_or(|run| run.trigger != TRIGGER) {
-        return Ok(None);
+    if !is_archived || !item.key.starts_with("archive_group ") {
+        return Vec::new();
     }
+    unlinked(links, job, item).into_iter().collect()
+}
+
+/// How long a provider may go on with the deletion of a group.
+const UNDER_WAY: SignedDuration = SignedDuration::from_mins(10);
+
+/// Concludes what became of the deletion of a group, whose link ends with it. That it is not shown
+/// says so only where the login sees everything and the list is whole; that it is shown may be for
+/// the moment.
+pub(super) fn deleted(
+    links: &[GroupLink],
+    job: &JobConfig,
+    evidence: Evidence<'_>,
+    item: &JournalItem,
+    age: SignedDuration,
+    changes: &mut Vec<Change>,
+) -> JournalOutcome {
+    let Some(id) = item.group.as_deref() else {
+        return not_done();
+    };
+    let groups = &evidence.target.groups;
+    match evidence.target.group(id) {
+        Some(_) if age < UNDER_WAY => JournalOutcome::Unknown,
+        Some(_) => not_done(),
+        None if evidence.is_shared || groups.complete().is_none() => JournalOutcome::Unknown,
+        None => match unlinked(links, job, item) {
+            Some(change) => {
+                changes.push(change);
+                JournalOutcome::Confirmed { id: None }
+            }
+            // A later request was confirmed, and ended the link.
+            None => not_done(),
+        },
+    }
+}
+
+fn unlinked(links: &[GroupLink], job: &JobConfig, item: &JournalItem) -> Option<Change> {
     let link = links
         .iter()
-        .find(|link| Some(&link.target) == item.group.as_ref());
-    Ok(link.map(|link| Change::UnlinkGroup {
+        .find(|link| Some(&link.target) == item.group.as_ref())?;
+    Some(Change::UnlinkGroup {
         job: job.name.clone(),
         source: link.source.clone(),
-    }))
+    })
 }

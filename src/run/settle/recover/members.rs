@@ -89,6 +89,8 @@ pub(super) struct Doubtful<'a> {
     directory: &'a Directory,
     profiles: &'a Staging,
     item: &'a JournalItem,
+    /// Whether the run took another one back.
+    undoes: bool,
     found: Found,
 }
 
@@ -98,6 +100,7 @@ impl<'a> Doubtful<'a> {
         evidence: Evidence<'a>,
         directory: &'a Directory,
         item: &'a JournalItem,
+        undoes: bool,
     ) -> Self {
         let Evidence {
             target,
@@ -105,6 +108,7 @@ impl<'a> Doubtful<'a> {
             looked_up,
             base,
             profiles,
+            is_shared: _,
         } = evidence;
         let address = item
             .member
@@ -136,6 +140,7 @@ impl<'a> Doubtful<'a> {
             directory,
             profiles,
             item,
+            undoes,
             found,
         }
     }
@@ -370,12 +375,18 @@ impl<'a> Doubtful<'a> {
                             target: member.clone(),
                             removed: false,
                         });
+                        let came = Answer::Lost.brought(|| absent.any(|id| id == group));
+                        let (job, group) = (self.job.name.clone(), group.to_owned());
                         changes.push(Change::Membership {
-                            job: self.job.name.clone(),
-                            group: group.to_owned(),
-                            member,
-                            brought: Answer::Lost.brought(|| absent.any(|id| id == group)),
+                            job: job.clone(),
+                            group: group.clone(),
+                            member: member.clone(),
+                            // Whose it was before the run that was taken back is not known.
+                            brought: came && !self.undoes,
                         });
+                        if came && self.undoes {
+                            changes.push(Change::MembershipPutBack { job, group, member });
+                        }
                     }
                 }
                 Verdict::Barred => {}

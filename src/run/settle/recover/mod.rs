@@ -10,13 +10,14 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use jiff::{SignedDuration, Timestamp};
 
 pub(in crate::run) use self::groups::{KnownGroups, adopt_created_groups};
-use self::groups::{edited, put_away};
+use self::groups::{archived, deleted, edited};
 use self::members::{Directory, Doubtful};
 use crate::config::settled::JobConfig;
 use crate::model::{Capabilities, GroupKind, Names, Schema, Snapshot};
 use crate::plan::base::Base;
 use crate::run::error::RunError;
 use crate::run::read::GroupNow;
+use crate::run::undo::TRIGGER;
 use crate::state::{Change, JournalItem, JournalOutcome, Settling, Staging, Store, UnsettledItem};
 
 /// How long a write of a group that this job no longer lists is asked about.
@@ -48,7 +49,8 @@ pub(in crate::run) fn unlisted_groups(
     let entries = store
         .unsettled(job)?
         .into_iter()
-        .filter(|entry| entry.operation != "create_group");
+        // Who is in a group that was to go does not say whether it went.
+        .filter(|entry| !["create_group", "delete_group"].contains(&entry.operation.as_str()));
     let items: Vec<UnsettledItem> = entries
         .flat_map(|entry| entry.items)
         .filter(is_open)
@@ -87,6 +89,8 @@ pub(in crate::run) struct Evidence<'a> {
     pub(in crate::run) base: &'a Base,
     /// The profiles that were read.
     pub(in crate::run) profiles: &'a Staging,
+    /// Whether the login may see only a part of the target, so that nothing is gone for not being seen.
+    pub(in crate::run) is_shared: bool,
 }
 
 /// What settling led to.
@@ -122,7 +126,10 @@ pub(in crate::run) fn settle_members(
     for entry in unsettled {
         let (mut changes, mut rest, mut lines) = (Vec::new(), Vec::new(), Vec::new());
         let mut given_up = BTreeSet::new();
-        let old = now.duration_since(entry.intended) > PATIENCE;
+        let age = now.duration_since(entry.intended);
+        let old = age > PATIENCE;
+        let run = store.run(&entry.run)?;
+        let undoes = run.is_some_and(|run| run.trigger == TRIGGER);
         let outcomes: Vec<JournalOutcome> = entry
             .items
             .iter()
@@ -138,19 +145,18 @@ pub(in crate::run) fn settle_members(
                             evidence.target,
                             &unsettled.item,
                         ));
-                        changes.extend(put_away(
-                            store,
-                            &links,
-                            job,
-                            &entry,
-                            evidence.target,
-                            &unsettled.item,
-                        )?);
+                        if undoes {
+                            let item = &unsettled.item;
+                            changes.extend(archived(&links, job, evidence.target, item));
+                        }
                     }
-                    let doubtful = Doubtful::new(job, evidence, &directory, &unsettled.item);
-                    let outcome =
-                        doubtful.settle(store, &entry, capabilities, &mut changes, &mut rest)?;
                     let item = &unsettled.item;
+                    let doubtful = Doubtful::new(job, evidence, &directory, item, undoes);
+                    let outcome = if entry.operation == "delete_group" {
+                        deleted(&links, job, evidence, item, age, &mut changes)
+                    } else {
+                        doubtful.settle(store, &entry, capabilities, &mut changes, &mut rest)?
+                    };
                     lines.extend(found::lines(
                         &entry,
                         item,

@@ -210,6 +210,7 @@ fn settled_with(
         names: &names,
         base: &known,
         profiles: &profiles,
+        is_shared: false,
         looked_up: &looked_up,
     };
     settle_members(
@@ -248,6 +249,7 @@ fn settled_in_two(
         names: &names,
         base: &known,
         profiles: &profiles,
+        is_shared: false,
         looked_up: &BTreeMap::new(),
     };
     let (schema, capabilities) = (provider::schema(KIND), provider::capabilities(KIND));
@@ -748,6 +750,7 @@ fn unlisted(
         base: &known,
         profiles: &profiles,
         looked_up,
+        is_shared: false,
     };
     let settled = settle_members(
         store,
@@ -900,6 +903,7 @@ fn a_user_who_strayed(item: JournalItem) {
         names: &names,
         base: &known,
         profiles: &profiles,
+        is_shared: false,
         looked_up: &looked_up,
     };
     settle_members(
@@ -934,6 +938,7 @@ fn a_user_who_strayed(item: JournalItem) {
                 names: &names,
                 base: &known,
                 profiles: &profiles,
+                is_shared: false,
                 looked_up: &looked_up
             }
         )
@@ -950,6 +955,7 @@ fn a_user_who_strayed(item: JournalItem) {
                 names: &names,
                 base: &known,
                 profiles: &profiles,
+                is_shared: false,
                 looked_up: &looked_up
             }
         )
@@ -1007,6 +1013,7 @@ fn a_refusal_that_is_found_after_an_interruption_is_the_persons_own_whatever_its
             names: &names,
             base: &known,
             profiles: &profiles,
+            is_shared: false,
             looked_up: &looked_up,
         };
         settle_members(
@@ -1216,6 +1223,7 @@ fn what_became_of_somebody_whom_nobody_can_place_stays_open_and_ends_with_a_warn
             names: &names,
             base: &base,
             profiles: &profiles,
+            is_shared: false,
             looked_up: &looked_up,
         };
         let schema = provider::schema(KIND);

@@ -1,0 +1,3 @@
+-- Memberships that came about by taking a run back: they are nobody's to end but whoever takes that back again.
+ALTER TABLE memberships ADD COLUMN put_back INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX memberships_put_back ON memberships (job, group_id, member) WHERE put_back = 1;

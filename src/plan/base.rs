@@ -184,6 +184,35 @@ pub struct Measure {
     pub memberships: u64,
 }
 
+/// The taking back of a run that was interrupted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UndoOpen {
+    /// The run.
+    pub run: String,
+    /// How many things it did.
+    pub did: u64,
+    /// How many of them may still be taken back.
+    pub left: u64,
+    /// Whether the job is paused.
+    pub is_paused: bool,
+}
+
+impl UndoOpen {
+    /// Says it to a person, with what goes on with it.
+    pub fn explain(&self) -> String {
+        let UndoOpen { run, did, left, .. } = self;
+        let began = format!("An undo of run {run} was interrupted");
+        match left {
+            0 => format!(
+                "{began}, and nothing seems left of what it was to take back: `rosterd undo {run}` makes sure of it and ends it"
+            ),
+            left => format!(
+                "{began}, with up to {left} of the {did} things that the run did still to be taken back: `rosterd undo {run} --out FILE`, then `rosterd apply FILE`, finishes it"
+            ),
+        }
+    }
+}
+
 /// What the last confirmed run of a job left behind.
 #[derive(Clone, Debug, Default)]
 pub struct Base {
@@ -194,6 +223,9 @@ pub struct Base {
     /// The memberships, by the target group's id, in ascending order of the member's name in the
     /// table.
     pub memberships: BTreeMap<String, Vec<BaseMembership>>,
+    /// A run of the job that was being taken back when that was interrupted; nothing for the plan that
+    /// goes on with it.
+    pub undo_open: Option<UndoOpen>,
     /// Those of the memberships that came about by taking a run back, by the target group's id.
     pub put_back: BTreeMap<String, HashSet<Name>>,
     /// The memberships that other jobs with the same target hold, by the target group's id.

@@ -205,6 +205,29 @@ pub(super) fn judge(judged: &Judged<'_>) -> Verdict {
         refusals.push((refusal, new_groups));
     }
 
+    if let Some(open) = inputs.base.undo_open.as_ref().filter(|open| open.is_paused) {
+        let again = items(judged, |_| true);
+        if !again.is_empty() {
+            let refusal = GuardRefusal {
+                guard: "undo_interrupted",
+                group: None,
+                value: again.len() as u64,
+                of: open.did,
+                limit: "none".to_owned(),
+                key: format!("jobs.{}", plan.job),
+                explanation: format!(
+                    "{} things to do while the undo of run {} is interrupted, what it took back among them; `rosterd undo {}` finishes it, and `rosterd resume {}` gives it up",
+                    again.len(),
+                    open.run,
+                    open.run,
+                    plan.job
+                ),
+                approval: String::new(),
+            };
+            refusals.push((refusal, again));
+        }
+    }
+
     let harm = removed > 0 || !group_removals.is_empty() || !overwrites.is_empty();
     let signs = if harm { suspicious(judged) } else { Vec::new() };
     if !signs.is_empty() {

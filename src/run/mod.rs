@@ -418,13 +418,19 @@ impl Runner {
         }
         let paused = match &to_undo {
             Some(undone) if !is_empty => self.pause_for_undo(&job.name, &undone.run)?,
-            _ => None,
+            Some(undone) => {
+                self.close_undo(&job.name, &undone.run)?;
+                None
+            }
+            None => None,
         };
         let began = self.now();
         let approved = spends.approved.clone();
         let applied = Box::pin(self.carry_out(job, id, prepared, spends)).await?;
+        let undone = to_undo.as_ref().map(|undone| undone.run.as_str());
+        let open = self.settle_open_undo(job, undone, &applied)?;
         let mut report = self.record_applied(job, id, started, applied, approved)?;
-        report.warnings.extend(paused);
+        report.warnings.extend(paused.into_iter().chain(open));
         if let Some(mut migration) = migration {
             (migration.began, migration.ended) = (began, report.finished);
             report.migration = Some(migration);

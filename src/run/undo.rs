@@ -4,14 +4,16 @@
 //! applied like any other, and only by hand: its job is paused before the first write, because the
 //! source still asks for what is undone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::accounts::{Access, Runner, unless_stopped};
+use super::apply::Applied;
 use super::error::RunError;
 use super::prepare::{Asks, Planned};
 use super::read::{Sides, current};
 use crate::config::settled::JobConfig;
 use crate::model::Record;
+use crate::plan::base::UndoOpen;
 use crate::plan::{Did, People, PersonIx};
 use crate::state::{FOUND, RunItem, RunRecord, Store};
 
@@ -24,6 +26,8 @@ pub(in crate::run) struct ToUndo {
     /// The run.
     pub(in crate::run) run: String,
     pub(in crate::run) did: Vec<Did>,
+    /// How many of these things may be taken back and were not yet, by the record alone.
+    left: u64,
 }
 
 impl ToUndo {
@@ -48,6 +52,7 @@ impl ToUndo {
         let mut later = store.history(Some(&run.job), usize::MAX)?;
         later.retain(|other| other.started > run.started);
         later.reverse();
+        let mut taken_back = vec![false; did.len()];
         for other in later {
             for item in store.run_items(&other.id) {
                 let item = item?;
@@ -61,13 +66,16 @@ impl ToUndo {
                     for at in touched.get(&key).into_iter().flatten() {
                         did[*at].overtaken_by.clone_from(&by);
                         did[*at].returned = returns;
+                        taken_back[*at] = by.is_none();
                     }
                 }
             }
         }
+        let left = left(&did, &taken_back);
         Ok(ToUndo {
             run: run.id.clone(),
             did,
+            left,
         })
     }
 
@@ -97,6 +105,23 @@ impl ToUndo {
         }
         Ok(profiles)
     }
+}
+
+/// Counts what may be taken back and was not yet. Whoever was put into a group that went again went
+/// with it.
+fn left(did: &[Did], taken_back: &[bool]) -> u64 {
+    let is_left = |(did, taken_back): &(&Did, &bool)| {
+        let keys = keys(did);
+        !**taken_back && did.overtaken_by.is_none() && !keys.is_empty() && did.op != "set_opt_out"
+    };
+    let both = || did.iter().zip(taken_back);
+    let gone = both().filter(|(did, taken_back)| did.op == "create_group" && **taken_back);
+    let gone: HashSet<&str> = gone
+        .filter_map(|(did, _)| did.group_id.as_deref())
+        .collect();
+    let in_gone = |did: &Did| did.group_id.as_deref().is_some_and(|id| gone.contains(id));
+    let left = both().filter(is_left).filter(|(did, _)| !in_gone(did));
+    left.count() as u64
 }
 
 fn is_done(item: &RunItem) -> bool {
@@ -155,6 +180,9 @@ impl Runner {
         };
         let stop = &self.inner.options.stop;
         let mut prepared = unless_stopped(stop, self.prepare(job, asks)).await?;
+        if prepared.planned.plan.is_empty() {
+            self.close_undo(&job.name, &run.id)?;
+        }
         self.offer_approval(job, &mut prepared.planned.plan)?;
         self.inner.options.progress.finish(&job.name);
         Ok(prepared.planned)
@@ -174,10 +202,63 @@ impl Runner {
             .map(drop)
     }
 
+    /// Tells of a run that was being taken back when that was interrupted.
+    pub(in crate::run) fn undo_left_open(
+        &self,
+        job: &JobConfig,
+    ) -> Result<Option<UndoOpen>, RunError> {
+        let store = self.store();
+        let run = store.open_undo(&job.name)?;
+        let Some(run) = run.map(|run| store.run(&run)).transpose()?.flatten() else {
+            return Ok(None);
+        };
+        let to_undo = ToUndo::of(store, &run)?;
+        Ok(Some(UndoOpen {
+            run: run.id,
+            did: to_undo.did.len() as u64,
+            left: to_undo.left,
+            is_paused: store.paused(&job.name)?.is_some(),
+        }))
+    }
+
+    /// Takes note that the taking back of a run has come to its end.
+    pub(super) fn close_undo(&self, job: &str, run: &str) -> Result<(), RunError> {
+        let store = self.store();
+        if store.open_undo(job)?.as_deref() == Some(run) {
+            store.set_open_undo(job, None)?;
+        }
+        Ok(())
+    }
+
+    /// Takes note of how a run ended that wrote while an undo was open, or was one: the one that came
+    /// to its end closes it, and so does whoever did what the source asks for all the same. Returns a
+    /// sentence where it is still open.
+    pub(super) fn settle_open_undo(
+        &self,
+        job: &JobConfig,
+        undone: Option<&str>,
+        applied: &Applied,
+    ) -> Result<Option<String>, RunError> {
+        let is_over = match undone {
+            Some(_) => applied.result.is_ok() && applied.worked_through,
+            None => applied.result.is_ok() || applied.wrote,
+        };
+        let store = self.store();
+        if store.open_undo(&job.name)?.is_none() {
+            return Ok(None);
+        }
+        if is_over {
+            store.set_open_undo(&job.name, None)?;
+        }
+        let open = self.undo_left_open(job)?.filter(|_| undone.is_some());
+        Ok(open.map(|open| format!("{}.", open.explain())))
+    }
+
     /// Keeps the job from doing again on its schedule what is about to be undone. Returns a sentence
     /// where it was not paused before.
     pub(super) fn pause_for_undo(&self, job: &str, run: &str) -> Result<Option<String>, RunError> {
         let store = self.store();
+        store.set_open_undo(job, Some(run))?;
         if store.paused(job)?.is_some() {
             return Ok(None);
         }

@@ -65,6 +65,28 @@ impl Store {
         })
     }
 
+    /// Notes of which run the taking back has begun and has not come to its end; nothing once it has, or
+    /// is given up.
+    pub fn set_open_undo(&self, job: &str, run: Option<&str>) -> Result<(), StateError> {
+        self.write(|connection| {
+            ensure(connection, job)?;
+            connection
+                .prepare_cached("UPDATE jobs SET undo_open = ?2 WHERE name = ?1")?
+                .execute((job, run))?;
+            Ok(())
+        })
+    }
+
+    /// Returns the run of which the taking back has begun and has not come to its end.
+    pub fn open_undo(&self, job: &str) -> Result<Option<String>, StateError> {
+        self.read(|connection| {
+            let mut select =
+                connection.prepare_cached("SELECT undo_open FROM jobs WHERE name = ?1")?;
+            let run = select.query_row([job], |row| row.get(0)).optional()?;
+            Ok(run.flatten())
+        })
+    }
+
     /// Tells whether and why a job is paused.
     pub fn paused(&self, job: &str) -> Result<Option<PausedRecord>, StateError> {
         self.read(|connection| {

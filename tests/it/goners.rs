@@ -302,6 +302,8 @@ async fn a_group_that_a_killed_undo_put_away_is_found_and_blocks_nothing() {
                         "{place}: {:#?}",
                         planned.plan
                     );
+                    let now = jiff::Timestamp::UNIX_EPOCH;
+                    bench.store.set_paused("test", None, now).unwrap();
                     bench.settle().await;
                     assert_eq!(bench.members(target, "Readers").len(), 3, "{place}");
                 }

@@ -694,3 +694,96 @@ async fn undoing_an_undo_leaves_whom_others_had_brought_back_by_then() {
         assert_eq!(held, is_there, "{name}");
     }
 }
+
+/// Interrupts the undo of a run that did a bit of everything, in the middle.
+async fn interrupted() -> (Bench, String, Vec<String>) {
+    let bench = busy("crm", "mail").await;
+    let run = bench.sync().await.run;
+    let planned = undo(&bench, &run).await;
+    killed(&bench, &planned, "groups/removeContacts", true).await;
+    let before = bench.account("mail", |account| digest(account));
+    bench.writes();
+    (bench, run, before)
+}
+
+fn says_open(warnings: &[String], run: &str) -> bool {
+    let said = format!("An undo of run {run} was interrupted");
+    let finish = format!("`rosterd undo {run} --out FILE`");
+    let is_it = |words: &&String| words.starts_with(&said) && words.contains(&finish);
+    warnings.iter().filter(is_it).count() == 1
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_that_an_interrupted_undo_took_back_is_done_again_unless_it_is_meant() {
+    let (bench, run, before) = interrupted().await;
+    let planned = bench.plan().await;
+    assert!(
+        says_open(&planned.plan.warnings, &run),
+        "{:?}",
+        planned.plan.warnings
+    );
+    let guards: Vec<&str> = planned.plan.refusals.iter().map(|it| it.guard).collect();
+    assert_eq!(guards, ["undo_interrupted"]);
+    let report = bench.sync().await;
+    assert_eq!(report.exit_code(), 3, "{}", tell(&report));
+    assert!(bench.writes().is_empty());
+    let after = bench.account("mail", |account| digest(account));
+    assert_same(&after, &before, "refused");
+    assert!(bench.store.paused("test").unwrap().is_some());
+
+    // What finishes it is no such plan.
+    let rest = undo(&bench, &run).await;
+    assert!(
+        !says_open(&rest.plan.warnings, &run),
+        "{:?}",
+        rest.plan.warnings
+    );
+    assert!(
+        rest.plan
+            .refusals
+            .iter()
+            .all(|it| it.guard != "undo_interrupted")
+    );
+    taken_back(&bench, &run).await;
+    let planned = bench.plan().await;
+    assert!(
+        !says_open(&planned.plan.warnings, &run),
+        "{:?}",
+        planned.plan.warnings
+    );
+    assert_eq!(planned.plan.refusals, []);
+    let report = bench.sync().await;
+    assert!(
+        report.error.is_none() && report.refusals.is_empty(),
+        "{}",
+        tell(&report)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interrupted_undo_is_given_up_by_whoever_means_it() {
+    for approves in [false, true] {
+        let (bench, run, _) = interrupted().await;
+        let report = if approves {
+            let refused = bench.sync().await;
+            let id = refused.refusals[0].approval.clone();
+            bench.approve(&id).await
+        } else {
+            let now = jiff::Timestamp::UNIX_EPOCH;
+            bench.store.set_paused("test", None, now).unwrap();
+            bench.sync().await
+        };
+        assert!(
+            report.error.is_none() && report.refusals.is_empty(),
+            "{}",
+            tell(&report)
+        );
+        assert!(says_open(&report.warnings, &run), "{:?}", report.warnings);
+        let planned = bench.plan().await;
+        assert!(
+            !says_open(&planned.plan.warnings, &run),
+            "{:?}",
+            planned.plan.warnings
+        );
+    }
+}

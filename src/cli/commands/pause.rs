@@ -69,10 +69,18 @@ pub(crate) fn cmd_resume(context: &Context, args: &ResumeArgs) -> Result<ExitCod
     let job = the_job(&config, args.job.as_deref(), "resume")?;
     let store = Context::store(&config)?;
     let was_paused = store.paused(&job.name)?.is_some();
+    let open = store.open_undo(&job.name)?;
     store.set_paused(&job.name, None, Context::now())?;
     print(|out| {
         if was_paused {
-            writeln!(out, "Job \"{}\" runs on its schedule again.", job.name)
+            writeln!(out, "Job \"{}\" runs on its schedule again.", job.name)?;
+            match &open {
+                Some(run) => writeln!(
+                    out,
+                    "An undo of run {run} was interrupted: the next run does again what it took back, unless `rosterd undo {run}` is applied first."
+                ),
+                None => Ok(()),
+            }
         } else {
             writeln!(out, "Job \"{}\" was not paused.", job.name)
         }

@@ -14,7 +14,8 @@ use crate::state::Store;
 /// Makes one unattended run per job: read, plan, guard, apply, verify.
 #[derive(clap::Args, Debug)]
 pub(crate) struct SyncArgs {
-    /// The jobs, one after the other. A paused or disabled job runs when it is named.
+    /// The jobs, one after the other. A paused or disabled job runs when it is named; one that is paused
+    /// for an undo which was interrupted is refused, unless approved or resumed.
     #[arg(
         required_unless_present = "all",
         conflicts_with = "all",

@@ -18,7 +18,8 @@ use crate::report::{write_plan_json, write_plan_text};
 /// re-subscribed, nobody is deleted, a changed address stays, and what stays is listed with the reason.
 /// `--out` saves the plan for `rosterd apply`, which judges it by the guards like any other; applying it
 /// pauses the job, because its source still asks for what was undone. What an interrupted undo left is
-/// finished by the same command once more.
+/// finished by the same command once more; until then the plans of the job say so, and `rosterd sync` of
+/// the paused job is refused.
 #[derive(clap::Args, Debug)]
 pub(crate) struct UndoArgs {
     /// The run's id, or the beginning of it, as `rosterd history` shows it.

@@ -795,6 +795,7 @@ impl TestWorld {
             members,
             former,
             memberships,
+            undo_open: None,
             put_back: BTreeMap::new(),
             held_by_others,
             groups_of_others: memory.other_groups.iter().cloned().collect(),

@@ -28,7 +28,7 @@ pub use self::planned::{Cost, Narrowed, Parts, Planned};
 use crate::config::settled::JobConfig;
 use crate::model::policy::Removal;
 use crate::model::{Capabilities, ObjectKind, Schema};
-use crate::plan::base::Base;
+use crate::plan::base::{Base, UndoOpen};
 use crate::plan::pack::{PutAway, Step, pack};
 use crate::plan::{
     DesiredGroup, Edit, Inputs, People, PersonFacts, PersonIx, Policy, UndoInputs, item_key, plan,
@@ -120,7 +120,7 @@ impl Runner {
         job: &JobConfig,
         mut policy: Policy,
         mut sides: Sides,
-        base: Base,
+        mut base: Base,
         asks: Asks<'_>,
     ) -> Result<Prepared, RunError> {
         let progress = &self.inner.options.progress;
@@ -167,6 +167,12 @@ impl Runner {
             .map(|field| field.label)
             .collect();
         let mut warnings = std::mem::take(&mut sides.warnings);
+        if asks.undo.is_none() {
+            base.undo_open = self.undo_left_open(job)?;
+            let open = base.undo_open.as_ref().map(UndoOpen::explain);
+            let words = |open| format!("{open}; this plan does again what it took back.");
+            warnings.extend(open.map(words));
+        }
         warnings.extend(unknown);
         warnings.extend(unmatched(job, sides.source.groups.seen()));
         warnings.extend(lost_pins(job, &policy, &sides, &base));
@@ -200,7 +206,7 @@ impl Runner {
         let mut plan = plan(&inputs);
         know_told(&mut plan.losses, &self.store().told_losses(&job.name)?);
         let mut undoing = None;
-        if let Some(ToUndo { run, did }) = asks.undo {
+        if let Some(ToUndo { run, did, .. }) = asks.undo {
             let profiles = asks.undo.map(|asked| asked.profiles(&sides, &people));
             let ask = UndoInputs {
                 run,

@@ -223,6 +223,8 @@ pub struct Base {
     /// The memberships, by the target group's id, in ascending order of the member's name in the
     /// table.
     pub memberships: BTreeMap<String, Vec<BaseMembership>>,
+    /// The target groups that were archived by taking a run back, and that nobody links since.
+    pub put_away: HashSet<String>,
     /// A run of the job that was being taken back when that was interrupted; nothing for the plan that
     /// goes on with it.
     pub undo_open: Option<UndoOpen>,

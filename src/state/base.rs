@@ -55,6 +55,10 @@ impl Store {
             source_account.clone_into(&mut base.source_account);
             target_account.clone_into(&mut base.target_account);
             base.resting = resting(connection, job, now)?;
+            base.put_away = connection
+                .prepare_cached("SELECT group_id FROM put_away WHERE account = ?1")?
+                .query_map([target_account], |row| row.get(0))?
+                .collect::<rusqlite::Result<_>>()?;
             let remembered = connection
                 .prepare_cached("SELECT last_writing_run, measure_groups, measure_memberships, mirrored, completed FROM jobs WHERE name = ?1")?
                 .query_row([job], |row| Ok((row.get(0)?, optional_count(row, 1)?, optional_count(row, 2)?, row.get(3)?, row.get::<_, bool>(4)?)))

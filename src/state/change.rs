@@ -97,6 +97,13 @@ pub enum Change {
         /// The source person's id.
         source: String,
     },
+    /// Remembers that a group was archived by taking a run back.
+    GroupPutAway {
+        /// The account at which it is.
+        account: String,
+        /// The group's id.
+        group: String,
+    },
     /// Remembers a membership; one that the job brought stays so.
     Membership {
         /// The job.
@@ -275,6 +282,18 @@ fn apply_one(keys: &mut Keys<'_>, seen_at: &mut SeenAt, change: &Change) -> Resu
                     &link.name,
                     fields_to_json(&link.fields),
                 ))?;
+            connection
+                .prepare_cached(
+                    "DELETE FROM put_away WHERE group_id = ?2 AND account = (SELECT target_account FROM jobs WHERE name = ?1)",
+                )?
+                .execute((job, &link.target))?;
+        }
+        Change::GroupPutAway { account, group } => {
+            connection
+                .prepare_cached(
+                    "INSERT OR IGNORE INTO put_away (account, group_id) VALUES (?1, ?2)",
+                )?
+                .execute((account, group))?;
         }
         Change::UnlinkGroup { job, source } => unlink_group(connection, job, source)?,
         Change::GroupFields {

@@ -336,3 +336,45 @@ async fn a_deletion_of_a_killed_run_is_found_with_its_record() {
         assert!(links.iter().all(|link| link.name != "Readers"), "{target}");
     }
 }
+
+/// What an undo archived has its name and its external id still; the plan says how the job gets on,
+/// and it does.
+#[tokio::test(start_paused = true)]
+async fn a_group_that_an_undo_archived_says_how_the_job_fills_it_again() {
+    let (mut bench, run) = one_new("crm", "mail").await;
+    let planned = undo(&bench, &run).await;
+    apply(&bench, &planned, approval(&planned)).await.unwrap();
+    let planned = bench.plan().await;
+    let [blocked] = planned.plan.blocked.as_slice() else {
+        panic!("{:#?}", planned.plan.blocked);
+    };
+    let source = bench.account("crm", |account| account.find_group("Readers").unwrap());
+    let ways = [
+        "was archived by an undo: set it active at \"mail\"".to_owned(),
+        format!("`exclude = [\"id:{source}\"]` under `[jobs.test.groups]`"),
+    ];
+    for way in &ways {
+        assert!(blocked.detail.contains(way), "{way}: {}", blocked.detail);
+    }
+
+    let text = removing_freely("managed");
+    let job = "[jobs.test]\nsource = \"crm\"\ntarget = \"mail\"";
+    bench.reconfigure(&format!(
+        "{job}\n{text}\n[jobs.test.groups]\nexclude = [\"id:{source}\"]\n"
+    ));
+    assert!(bench.plan().await.plan.blocked.is_empty());
+    bench.reconfigure(&format!("{job}\n{text}\n"));
+    bench.account("mail", |account| {
+        let group = account.find_group("Readers").unwrap();
+        account.group_mut(group).status = GroupStatus::Active;
+    });
+    bench.settle().await;
+    assert_eq!(bench.members("mail", "Readers").len(), 3);
+    // Whoever archives it after that is somebody else.
+    bench.account("mail", |account| {
+        let group = account.find_group("Readers").unwrap();
+        account.group_mut(group).status = GroupStatus::Archived;
+    });
+    let planned = bench.plan().await;
+    assert!(!planned.plan.blocked[0].detail.contains("undo"));
+}

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::{Planner, unread_of};
 use crate::model::policy::OnDrift;
 use crate::model::{
-    Group, GroupStatus, LeftAlone, MemberStatus, MembershipState, ObjectKind, Record, Value,
-    Writable,
+    Group, GroupStatus, LeftAlone, MemberStatus, MembershipState, ObjectKind, Record,
+    TargetRefusal, Value, Writable,
 };
 use crate::plan::bars::{bar_of_account, bar_of_pair};
 use crate::plan::base::{GroupLink, Origin};
@@ -59,7 +59,7 @@ impl Planner<'_> {
                 &target.name,
                 Some(&target.id),
                 BlockedReason::TargetRefused,
-                format!("the target group {}", refusal.explain()),
+                self.refused_words(group, target, refusal),
             );
             self.left_alone(group, target, link);
             return;
@@ -273,6 +273,18 @@ impl Planner<'_> {
             }),
             None => {}
         }
+    }
+
+    /// Says why a group takes nobody, and of one that an undo has archived how the job gets on.
+    fn refused_words(&self, group: &Group, target: &Group, refusal: TargetRefusal) -> String {
+        let inputs = self.inputs;
+        if refusal != TargetRefusal::Archived || !inputs.base.put_away.contains(&target.id) {
+            return format!("the target group {}", refusal.explain());
+        }
+        format!(
+            "the target group {} was archived by an undo: set it active at {:?} to have the job fill it again, or keep its source group out of the job with `exclude = [\"id:{}\"]` under `[jobs.{}.groups]`",
+            target.id, inputs.policy.target, group.id, inputs.policy.job
+        )
     }
 
     /// Returns the target's field for the status of a group, where that can be written.

@@ -795,6 +795,7 @@ impl TestWorld {
             members,
             former,
             memberships,
+            put_away: HashSet::new(),
             undo_open: None,
             put_back: BTreeMap::new(),
             held_by_others,

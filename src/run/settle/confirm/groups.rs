@@ -77,10 +77,16 @@ impl Confirming<'_> {
         };
         if self.known.undoes && op == "archive_group" {
             // It is the job's no more: what the source asks for is made anew.
-            return vec![Change::UnlinkGroup {
-                job: self.known.job.name.clone(),
-                source: source.clone(),
-            }];
+            return vec![
+                Change::UnlinkGroup {
+                    job: self.known.job.name.clone(),
+                    source: source.clone(),
+                },
+                Change::GroupPutAway {
+                    account: self.known.job.target_account.clone(),
+                    group: target.clone(),
+                },
+            ];
         }
         if op == "adopt_group" || self.link_of(ix).is_none() {
             return self.group_linked(ix, target, self.origin_of_adoption(source), fields);

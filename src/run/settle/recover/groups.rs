@@ -205,7 +205,14 @@ pub(super) fn archived(
     if !is_archived || !item.key.starts_with("archive_group ") {
         return Vec::new();
     }
-    unlinked(links, job, item).into_iter().collect()
+    let put_away = item.group.clone().map(|group| Change::GroupPutAway {
+        account: job.target_account.clone(),
+        group,
+    });
+    unlinked(links, job, item)
+        .into_iter()
+        .chain(put_away)
+        .collect()
 }
 
 /// How long a provider may go on with the deletion of a group.

@@ -35,7 +35,7 @@ pub(crate) use groups::fold as fold_group_name;
 pub use groups::{in_scope, name_by_links, partners};
 pub use outside::{ChangedOutside, Outside};
 pub use people::{People, PersonIx};
-pub use undo::{Did, Left, NotUndone, SEAT, UndoInputs, Undoing, undo};
+pub use undo::{Did, DidField, Left, NotUndone, ProfileNow, SEAT, UndoInputs, Undoing, undo};
 
 use crate::model::policy::{GroupScope, Guards, MemberPolicy, Mode};
 use crate::model::{Capabilities, LeftAlone, Name, Names, Record, Schema, Snapshot};

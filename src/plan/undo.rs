@@ -35,16 +35,38 @@ pub struct Did {
     pub member: Option<String>,
     /// The contact's id at the target.
     pub member_id: Option<String>,
-    /// The fields that it changed, before and after; nothing where there was no value.
-    pub fields: BTreeMap<CompactString, (Option<Value>, Option<Value>)>,
+    /// The fields that it changed.
+    pub fields: BTreeMap<CompactString, DidField>,
     /// Whether what it changed was taken down: not where a later run found out that it was done.
     pub is_known_whole: bool,
     /// Whether the run that did it took another one back.
     pub by_undo: bool,
-    /// The later run that did something to the same since.
+    /// The later run that did something to the same since, where it is not about fields.
     pub overtaken_by: Option<String>,
     /// Whether an undo of a later run put the person back there, which makes nobody the job's own.
     pub returned: bool,
+}
+
+/// One field that a run changed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct DidField {
+    /// What it held before; nothing where there was no value, or that is not known.
+    pub before: Option<Value>,
+    /// Whether it is known what it held before.
+    pub is_before_known: bool,
+    /// What it held after; nothing where it was cleared.
+    pub after: Option<Value>,
+    /// The later run that changed it since.
+    pub overtaken_by: Option<String>,
+}
+
+/// What the target holds of somebody whose profile a run changed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ProfileNow {
+    /// The profile.
+    pub held: Record,
+    /// The fields that other jobs write there, with the values that they want.
+    pub wanted_by_others: BTreeMap<CompactString, Vec<Value>>,
 }
 
 /// Why something of a run is left as it is.
@@ -129,7 +151,9 @@ impl Left {
                 "the person refuses mail by now, or is listed in the group as somebody who gets none"
             }
             Left::ChangedSince => "somebody changed it since the run, and that stands",
-            Left::LaterRun => "a later run did something to the same; undo that one first",
+            Left::LaterRun => {
+                "a later run, of this job or of another one, did something to the same; undo that one first"
+            }
             Left::OtherJob => "another job wants it as well",
             Left::GroupGone => "a group that was archived or deleted is not brought back",
             Left::NotFilled => "the job does not fill the group today",
@@ -151,7 +175,9 @@ impl Left {
                 "a user is in one group at a time, and where they were before was not taken down"
             }
             Left::Taken => "the name belongs to another group by now",
-            Left::NotTakenDown => "what was there before was not taken down",
+            Left::NotTakenDown => {
+                "what was there before is not known: it was not shown, or not taken down"
+            }
         }
     }
 }
@@ -165,11 +191,11 @@ pub struct NotUndone {
     pub group: Option<String>,
     /// The person, as it was shown.
     pub member: Option<String>,
-    /// The fields that stay, where it is about fields.
-    pub fields: Vec<String>,
+    /// The fields that stay, where it is about fields, each with its reason.
+    pub fields: Vec<(String, Left)>,
     /// Whether the rest of it is undone.
     pub partly: bool,
-    /// Why.
+    /// Why; of several fields the reason of the first.
     pub why: Left,
     /// The later run, where one is the reason.
     pub run: Option<String>,
@@ -209,7 +235,7 @@ pub struct UndoInputs<'a> {
     /// What it did, in its order.
     pub did: &'a [Did],
     /// What the target holds of the people whose profiles it changed.
-    pub profiles: &'a BTreeMap<PersonIx, Record>,
+    pub profiles: &'a BTreeMap<PersonIx, ProfileNow>,
 }
 
 /// Makes the inverse of a run. `forward` is the plan of the job as it stands: who is paired with whom,

@@ -227,10 +227,15 @@ impl Text<'_> {
             )?;
             if let Some(written) = &field.written {
                 let at = instant(written.started, self.zone);
-                let before = value(written.change.before.as_ref(), whole);
+                let change = &written.change;
+                let before = if change.before.is_some() || change.is_before_known {
+                    format!(", {} before", value(change.before.as_ref(), whole))
+                } else {
+                    String::new()
+                };
                 write!(
                     out,
-                    "; written by run {} ({at}), {before} before",
+                    "; written by run {} ({at}){before}",
                     harmless(&written.run)
                 )?;
             } else if field.held.is_some() {

@@ -378,14 +378,14 @@ fn write_item(out: &mut dyn Write, item: &RunItem) -> io::Result<()> {
         let after = value(change.after.as_ref(), true);
         let field = harmless(field);
         match &change.before {
-            Some(before) => {
-                let before = value(Some(before), true);
+            before if before.is_some() || change.is_before_known => {
+                let before = value(before.as_ref(), true);
                 writeln!(
                     out,
                     "            {ASIDE}{field}: {before} → {after}{ASIDE:#}"
                 )?;
             }
-            None => writeln!(out, "            {ASIDE}{field}: {after}{ASIDE:#}")?,
+            _ => writeln!(out, "            {ASIDE}{field}: {after}{ASIDE:#}")?,
         }
     }
     Ok(())

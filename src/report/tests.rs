@@ -880,6 +880,7 @@ fn one_run_is_shown_item_by_item() {
             "phone".into(),
             state::FieldChange {
                 before: Some("555 0100".into()),
+                is_before_known: true,
                 after: None,
             },
         )]),

@@ -73,7 +73,15 @@ fn line(item: &NotUndone) -> String {
     };
     let mut line = format!("{who}: {}", told(&item.op));
     if !item.fields.is_empty() {
-        let fields: Vec<_> = item.fields.iter().map(|field| harmless(field)).collect();
+        let fields = item.fields.iter().map(|(field, why)| {
+            let field = harmless(field);
+            if *why == item.why {
+                field.into_owned()
+            } else {
+                format!("{field}: {}", why.as_str())
+            }
+        });
+        let fields: Vec<String> = fields.collect();
         line = format!("{line} ({})", fields.join(", "));
     }
     if let Some(run) = &item.run {
@@ -99,8 +107,11 @@ pub(super) struct NotUndoneRow<'a> {
     group: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     member: Option<&'a str>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    fields: &'a [String],
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    fields: Vec<&'a str>,
+    /// The reasons of fields that have another one than the first.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    reasons: BTreeMap<&'a str, &'static str>,
     partly: bool,
     reason: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -113,7 +124,17 @@ impl<'a> NotUndoneRow<'a> {
             op: &left.op,
             group: left.group.as_deref(),
             member: left.member.as_deref(),
-            fields: &left.fields,
+            fields: left
+                .fields
+                .iter()
+                .map(|(field, _)| field.as_str())
+                .collect(),
+            reasons: left
+                .fields
+                .iter()
+                .filter(|(_, why)| *why != left.why)
+                .map(|(field, why)| (field.as_str(), why.as_str()))
+                .collect(),
             partly: left.partly,
             reason: left.why.as_str(),
             run: left.run.as_deref(),

@@ -6,15 +6,17 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use compact_str::CompactString;
+
 use super::accounts::{Access, Runner, unless_stopped};
 use super::apply::Applied;
 use super::error::RunError;
 use super::prepare::{Asks, Planned};
 use super::read::{Sides, current};
 use crate::config::settled::JobConfig;
-use crate::model::Record;
+use crate::model::Value;
 use crate::plan::base::UndoOpen;
-use crate::plan::{Did, People, PersonIx};
+use crate::plan::{Did, DidField, People, PersonIx, ProfileNow};
 use crate::state::{FOUND, RunItem, RunRecord, Store};
 
 /// What sets a run off that takes another one back.
@@ -43,32 +45,44 @@ impl ToUndo {
                 });
             }
         }
-        let mut touched: HashMap<String, Vec<usize>> = HashMap::new();
+        let mut touched: HashMap<String, Touched> = HashMap::new();
         for (at, done) in did.iter().enumerate() {
-            for key in keys(done) {
-                touched.entry(key).or_default().push(at);
+            for (key, field) in keys(done) {
+                touched.entry(key).or_default().by.push((at, field));
             }
         }
-        let mut later = store.history(Some(&run.job), usize::MAX)?;
-        later.retain(|other| other.started > run.started);
-        later.reverse();
-        let mut taken_back = vec![false; did.len()];
-        for other in later {
+        // Whichever job's they are: what another one wrote since at the same account is no more to be
+        // overwritten than what this one did.
+        let later = store.later_runs(run)?;
+        for (number, other) in later.iter().enumerate() {
             for item in store.run_items(&other.id) {
                 let item = item?;
                 if !is_done(&item) {
                     continue;
                 }
-                let returns = other.trigger == TRIGGER && item.op == "add_memberships";
-                for key in keys(&did_of(item)) {
-                    // What was taken back is as the run before it had left it.
-                    let by = Some(other.id.clone()).filter(|_| other.trigger != TRIGGER);
-                    for at in touched.get(&key).into_iter().flatten() {
-                        did[*at].overtaken_by.clone_from(&by);
-                        did[*at].returned = returns;
-                        taken_back[*at] = by.is_none();
+                let adds = item.op == "add_memberships";
+                for (key, _) in keys(&did_of(item)) {
+                    if let Some(touched) = touched.get_mut(&key) {
+                        touched.note(number, other.trigger == TRIGGER, adds);
                     }
                 }
+            }
+        }
+        let mut taken_back = vec![false; did.len()];
+        for touched in touched.into_values() {
+            let run = touched.since.last().map(|last| &later[*last].id);
+            for (at, field) in touched.by {
+                taken_back[at] |= touched.taken_back;
+                let done = &mut did[at];
+                done.returned |= touched.returned;
+                let overtaken = match &field {
+                    None => &mut done.overtaken_by,
+                    Some(field) => match done.fields.get_mut(field) {
+                        Some(field) => &mut field.overtaken_by,
+                        None => continue,
+                    },
+                };
+                *overtaken = run.cloned();
             }
         }
         let left = left(&did, &taken_back);
@@ -86,12 +100,15 @@ impl ToUndo {
         names.filter(|name| name.contains('@'))
     }
 
-    /// Loads what the target holds of the people whose profiles the run changed.
+    /// Loads what the target holds of the people whose profiles the run changed, and what other jobs
+    /// want to be there.
     pub(in crate::run) fn profiles(
         &self,
+        store: &Store,
+        job: &JobConfig,
         sides: &Sides,
         people: &People,
-    ) -> Result<BTreeMap<PersonIx, Record>, RunError> {
+    ) -> Result<BTreeMap<PersonIx, ProfileNow>, RunError> {
         let mut profiles = BTreeMap::new();
         let changed = self.did.iter().filter(|did| did.op == "update_member");
         for id in changed.filter_map(|did| did.member_id.as_deref()) {
@@ -100,7 +117,19 @@ impl ToUndo {
                 .find(id)
                 .and_then(|id| people.target_position(id));
             if let Some(person) = at.and_then(|at| people.of_target(at)) {
-                profiles.insert(person, current(sides, people, person)?);
+                let mut wanted_by_others: BTreeMap<CompactString, Vec<Value>> = BTreeMap::new();
+                for fields in store.fields_of_others(&job.name, &job.target_account, id)? {
+                    let theirs = fields.into_iter().filter(|(_, field)| field.is_agreed());
+                    for (name, field) in theirs {
+                        let wanted = wanted_by_others.entry(name).or_default();
+                        wanted.extend(field.desired);
+                    }
+                }
+                let now = ProfileNow {
+                    held: current(sides, people, person)?,
+                    wanted_by_others,
+                };
+                profiles.insert(person, now);
             }
         }
         Ok(profiles)
@@ -112,7 +141,12 @@ impl ToUndo {
 fn left(did: &[Did], taken_back: &[bool]) -> u64 {
     let is_left = |(did, taken_back): &(&Did, &bool)| {
         let keys = keys(did);
-        !**taken_back && did.overtaken_by.is_none() && !keys.is_empty() && did.op != "set_opt_out"
+        let mut fields = did.fields.values();
+        let is_overtaken = match keys.first() {
+            Some((_, Some(_))) => fields.all(|field| field.overtaken_by.is_some()),
+            _ => did.overtaken_by.is_some(),
+        };
+        !**taken_back && !is_overtaken && !keys.is_empty() && did.op != "set_opt_out"
     };
     let both = || did.iter().zip(taken_back);
     let gone = both().filter(|(did, taken_back)| did.op == "create_group" && **taken_back);
@@ -122,6 +156,40 @@ fn left(did: &[Did], taken_back: &[bool]) -> u64 {
     let in_gone = |did: &Did| did.group_id.as_deref().is_some_and(|id| gone.contains(id));
     let left = both().filter(is_left).filter(|(did, _)| !in_gone(did));
     left.count() as u64
+}
+
+/// What several items of a run are about, and what was done to it since.
+#[derive(Default)]
+struct Touched {
+    /// The items, each with the field.
+    by: Vec<(usize, Option<CompactString>)>,
+    /// The later runs that did something to it and were not taken back, by their numbers.
+    since: Vec<usize>,
+    /// The last of the later runs that was seen to.
+    seen: Option<usize>,
+    /// Whether it was taken back itself.
+    taken_back: bool,
+    /// Whether an undo of a later run put the person back there, and nothing was done to it since.
+    returned: bool,
+}
+
+impl Touched {
+    /// Notes that a run did something to it, however many items say so.
+    fn note(&mut self, run: usize, undoes: bool, adds: bool) {
+        if self.seen.replace(run) == Some(run) {
+            return;
+        }
+        self.returned = false;
+        if undoes {
+            // What was taken back is as the run before it had left it.
+            match self.since.pop() {
+                Some(_) => self.returned = adds,
+                None => self.taken_back = true,
+            }
+        } else {
+            self.since.push(run);
+        }
+    }
 }
 
 fn is_done(item: &RunItem) -> bool {
@@ -137,7 +205,15 @@ fn did_of(item: RunItem) -> Did {
         member: item.member,
         member_id: item.member_id,
         fields: fields
-            .map(|(field, change)| (field, (change.before, change.after)))
+            .map(|(field, change)| {
+                let change = DidField {
+                    before: change.before,
+                    is_before_known: change.is_before_known,
+                    after: change.after,
+                    overtaken_by: None,
+                };
+                (field, change)
+            })
             .collect(),
         is_known_whole: item.outcome != FOUND,
         by_undo: false,
@@ -146,19 +222,25 @@ fn did_of(item: RunItem) -> Did {
     }
 }
 
-/// Names what an item changed: of two items with one name the later one decides how it is.
-fn keys(did: &Did) -> Vec<String> {
+/// Names what an item changed, with the field where it is one: of two items with one name the later one
+/// decides how it is.
+fn keys(did: &Did) -> Vec<(String, Option<CompactString>)> {
     let group = did.group_id.as_deref().unwrap_or_default();
     let member = did.member_id.as_deref().unwrap_or_default();
     match did.op.as_str() {
         "add_memberships" | "remove_memberships" | "set_opt_out" => {
-            vec![format!("membership {group} {member}")]
+            vec![(format!("membership {group} {member}"), None)]
         }
-        "create_group" | "archive_group" | "delete_group" => vec![format!("group {group}")],
+        "create_group" | "archive_group" | "delete_group" => {
+            vec![(format!("group {group}"), None)]
+        }
         "update_group" | "rename_group" | "adopt_group" | "update_member" => {
             let fields = did.fields.keys();
             fields
-                .map(|field| format!("field {group} {member} {field}"))
+                .map(|field| {
+                    let key = format!("field {group} {member} {field}");
+                    (key, Some(field.clone()))
+                })
                 .collect()
         }
         _ => Vec::new(),

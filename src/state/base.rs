@@ -80,6 +80,33 @@ impl Store {
         Ok(fields.unwrap_or_default())
     }
 
+    /// Returns what other jobs remember of the fields of a contact at their common target account.
+    pub fn fields_of_others(
+        &self,
+        job: &str,
+        target_account: &str,
+        contact: &str,
+    ) -> Result<Vec<FieldBases>, StateError> {
+        self.read(|connection| {
+            let Some(contact) = keys::find(connection, contact)? else {
+                return Ok(Vec::new());
+            };
+            let mut texts = Texts::new(connection);
+            let mut select = connection.prepare_cached(
+                "SELECT stored.fields FROM jobs
+                     CROSS JOIN member_links AS link INDEXED BY member_links_target ON link.job = jobs.id AND link.target = ?3
+                     CROSS JOIN member_fields AS stored ON stored.job = link.job AND stored.source = link.source
+                 WHERE jobs.target_account = ?1 AND jobs.name <> ?2",
+            )?;
+            let mut rows = select.query((target_account, job, contact))?;
+            let mut fields = Vec::new();
+            while let Some(row) = rows.next()? {
+                fields.push(texts.unpack(blob(row, 0)?)?);
+            }
+            Ok(fields)
+        })
+    }
+
     /// Returns the same of several people, in their order.
     pub fn fields_of_members(
         &self,

@@ -436,6 +436,7 @@ mod tests {
         let link = link_member("job", "s1", "t1", ana);
         let value = FieldChange {
             before: Some("ana-whose-phone".into()),
+            is_before_known: true,
             after: None,
         };
         let values = FieldChanges::from([("phone".into(), value)]);

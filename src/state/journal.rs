@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use compact_str::CompactString;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 
@@ -13,7 +14,7 @@ use super::convert::{from_json, json, stamp, time};
 use super::error::{Fault, StateError};
 use super::runs::{self, RunItem};
 use super::{Store, jobs};
-use crate::model::Record;
+use crate::model::{Record, Value};
 
 /// The number of a journal entry, never used twice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -39,11 +40,17 @@ pub struct JournalItem {
     pub detail: Option<String>,
     /// The values that the request stores, under the target's own names.
     pub fields: Record,
+    /// What the fields that it changes held before.
+    pub before: Priors,
     /// The groups that were listed in the same run, before the request and without the person, with
     /// commas: whoever is found there afterwards is taken to have come by this request, and not by
     /// somebody else's in the minutes between.
     pub absent_from: Option<String>,
 }
+
+/// What fields held before a write, under the target's own names: a value, an empty one where there
+/// was none, and nothing where that is not known.
+pub type Priors = BTreeMap<CompactString, Option<Value>>;
 
 /// A write that is about to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -411,7 +418,7 @@ fn insert_items(
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?;
     let mut insert_values = connection.prepare_cached(
-        "INSERT INTO journal_values (entry, position, fields, absent_from) VALUES (?1, ?2, ?3, ?4)",
+        "INSERT INTO journal_values (entry, position, fields, absent_from, before) VALUES (?1, ?2, ?3, ?4, ?5)",
     )?;
     for (position, item) in (first..).zip(items) {
         insert.execute((
@@ -426,8 +433,9 @@ fn insert_items(
             &item.detail,
         ))?;
         let fields = (!item.fields.is_empty()).then(|| json(&item.fields));
-        if fields.is_some() || item.absent_from.is_some() {
-            insert_values.execute((entry, position, fields, &item.absent_from))?;
+        let before = (!item.before.is_empty()).then(|| json(&item.before));
+        if fields.is_some() || before.is_some() || item.absent_from.is_some() {
+            insert_values.execute((entry, position, fields, &item.absent_from, before))?;
         }
     }
     Ok(())
@@ -436,7 +444,7 @@ fn insert_items(
 fn items(connection: &Connection, entry: JournalId) -> Result<Vec<UnsettledItem>, Fault> {
     let mut select = connection.prepare_cached(
         "SELECT item_key, group_id, group_source, member, member_source, member_id, detail, outcome, outcome_id, code, message,
-             stored.fields, stored.absent_from
+             stored.fields, stored.absent_from, stored.before
          FROM journal_items AS item LEFT JOIN journal_values AS stored ON stored.entry = item.entry AND stored.position = item.position
          WHERE item.entry = ?1 ORDER BY item.position",
     )?;
@@ -456,6 +464,10 @@ fn items(connection: &Connection, entry: JournalId) -> Result<Vec<UnsettledItem>
                     _ => from_json(row, 11)?,
                 },
                 absent_from: row.get(12)?,
+                before: match row.get_ref(13)? {
+                    rusqlite::types::ValueRef::Null => Priors::new(),
+                    _ => from_json(row, 13)?,
+                },
             },
             outcome: match outcome.as_deref() {
                 None => None,

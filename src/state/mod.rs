@@ -59,8 +59,8 @@ pub use housekeeping::RequestTimes;
 pub use inventory::Inventory;
 pub use jobs::{JobStatus, PausedRecord};
 pub use journal::{
-    JournalEntry, JournalId, JournalItem, JournalMoment, JournalOutcome, Settling, UnsettledEntry,
-    UnsettledItem,
+    JournalEntry, JournalId, JournalItem, JournalMoment, JournalOutcome, Priors, Settling,
+    UnsettledEntry, UnsettledItem,
 };
 pub use ledger::{AudienceKey, PersonKey};
 pub use locks::{Guard, LockError, Locks};
@@ -69,8 +69,8 @@ pub use members::{JobMemory, MemberThen, MembersThen, Stood};
 pub use remembered::{MemoryKey, RememberedTarget, TargetReading};
 pub use restore::{PutBack, StagedCopy};
 pub use runs::{
-    About, ApprovedBy, EMPTY_PLAN, FOUND, FieldChange, FieldChanges, Outcome, PastItem, RunEnd,
-    RunItem, RunRecord, RunStart,
+    About, ApprovedBy, EMPTY_PLAN, FOUND, FieldChange, FieldChanges, LaterRun, Outcome, PastItem,
+    RunEnd, RunItem, RunRecord, RunStart,
 };
 pub use service::ServiceRecord;
 pub use staging::Staging;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use compact_str::CompactString;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, Row};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::change::{self, Change};
 use super::convert::{count, from_json, json, optional_count, optional_time, stamp, time};
@@ -184,13 +185,39 @@ pub struct RunItem {
 pub type FieldChanges = BTreeMap<CompactString, FieldChange>;
 
 /// One field before and after.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldChange {
     /// What it held; nothing where it was empty or is not known.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<Value>,
+    /// Whether it is known what it held. Nobody knows it of what the provider does not show, of what was
+    /// just created, and of records without a value that were written before this was taken down.
+    pub is_before_known: bool,
     /// What it holds; nothing where it was cleared.
     pub after: Option<Value>,
+}
+
+/// `before` is null where there was nothing, and missing where that is not known.
+impl Serialize for FieldChange {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let is_known = self.is_before_known || self.before.is_some();
+        let mut change = serializer.serialize_map(None)?;
+        if is_known {
+            change.serialize_entry("before", &self.before)?;
+        }
+        change.serialize_entry("after", &self.after)?;
+        change.end()
+    }
+}
+
+/// A run that began after another one, at the same target account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaterRun {
+    /// The run's identifier.
+    pub id: String,
+    /// The job, which may be another one.
+    pub job: String,
+    /// What set it off.
+    pub trigger: String,
 }
 
 /// An item of a past run.
@@ -243,7 +270,8 @@ impl Store {
             }
             connection
                 .prepare_cached(
-                    "INSERT INTO runs (id, job, cause, started) VALUES (?1, ?2, ?3, ?4)",
+                    "INSERT INTO runs (id, job, cause, started, number)
+                         VALUES (?1, ?2, ?3, ?4, (SELECT coalesce(max(number), 0) + 1 FROM runs /* walks: no further than the newest */))",
                 )?
                 .execute((&run.id, &run.job, &run.trigger, stamp(run.started)))?;
             if run.trigger != EMPTY_PLAN {
@@ -405,6 +433,27 @@ impl Store {
                 .into());
             }
             Ok(found.pop())
+        })
+    }
+
+    /// Returns the runs that began after a run at the same target account, whichever job's, oldest
+    /// first. The clock has no say in it: what it says may have been set back between two of them.
+    pub fn later_runs(&self, run: &RunRecord) -> Result<Vec<LaterRun>, StateError> {
+        self.read(|connection| {
+            let mut select = connection.prepare_cached(
+                "SELECT id, job, cause FROM runs WHERE number > (SELECT number FROM runs WHERE id = ?1) AND (job = ?2
+                     OR +job IN (SELECT beside.name FROM jobs AS own JOIN jobs AS beside ON beside.target_account = own.target_account
+                         WHERE own.name = ?2 AND own.target_account <> ''))
+                 ORDER BY number",
+            )?;
+            let rows = select.query_map((&run.id, &run.job), |row| {
+                Ok(LaterRun {
+                    id: row.get(0)?,
+                    job: row.get(1)?,
+                    trigger: row.get(2)?,
+                })
+            })?;
+            Ok(rows.collect::<rusqlite::Result<_>>()?)
         })
     }
 
@@ -606,7 +655,8 @@ fn packable(fields: &FieldChanges) -> FieldBases {
         let field = FieldBase {
             desired: change.after.clone(),
             target: change.before.clone(),
-            written: false,
+            // Says here that what was there before is known, also where it was nothing.
+            written: change.is_before_known,
         };
         (name.clone(), field)
     });
@@ -645,6 +695,7 @@ fn read_item(row: &Row<'_>, texts: &mut Texts<'_>) -> Result<RunItem, Fault> {
     let fields = packed.map(|packed| texts.unpack(&packed)).transpose()?;
     let changes = fields.into_iter().flatten().map(|(name, field)| {
         let change = FieldChange {
+            is_before_known: field.written || field.target.is_some(),
             before: field.target,
             after: field.desired,
         };

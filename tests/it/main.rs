@@ -44,4 +44,5 @@ mod sync;
 mod troubles;
 mod turned_down;
 mod undo;
+mod undo_since;
 mod user_groups;

@@ -81,7 +81,7 @@ pub(crate) fn found(bench: &Bench, run: &str) -> Vec<String> {
 }
 
 /// Takes a run back, and says what stays.
-pub async fn taken_back(bench: &Bench, run: &str) -> Undoing {
+pub(crate) async fn taken_back(bench: &Bench, run: &str) -> Undoing {
     let planned = undo(bench, run).await;
     let undoing = undoing(&planned).clone();
     adds_up(&undoing);
@@ -96,12 +96,12 @@ pub(crate) fn approval(planned: &Planned) -> Option<&str> {
     Some(&refusal.approval)
 }
 
-fn undoing(planned: &Planned) -> &Undoing {
+pub(crate) fn undoing(planned: &Planned) -> &Undoing {
     planned.undoing.as_ref().unwrap()
 }
 
 /// Everything that a run did is taken back, taken back in part, or left, and nothing twice.
-fn adds_up(undoing: &Undoing) {
+pub(crate) fn adds_up(undoing: &Undoing) {
     let Undoing { did, undone, .. } = undoing;
     assert_eq!(
         *did,
@@ -227,7 +227,7 @@ async fn a_run_of_everything_is_taken_back_but_for_what_must_stay() {
 
 /// One group of three at the source, at a target that has it too with two of them, synced; then the
 /// first leaves at the source, and the job runs again. Returns that run.
-async fn removed(source: &str, target: &str) -> (Bench, String) {
+pub(crate) async fn removed(source: &str, target: &str) -> (Bench, String) {
     let mut world: World = plain_world();
     group_of(world.account_mut(source), "Donors", "donor", 12);
     let bench = bench(world, source, target, &removing_freely("managed"));
@@ -245,7 +245,7 @@ async fn removed(source: &str, target: &str) -> (Bench, String) {
 }
 
 /// Has the first of those who left join again at the source, and runs the job.
-async fn comes_back(bench: &Bench) -> RunReport {
+pub(crate) async fn comes_back(bench: &Bench) -> RunReport {
     bench.account("crm", |account| {
         let group = account.find_group("Donors").unwrap();
         let contact = account.contact_by_email("donor0@example.org").unwrap();

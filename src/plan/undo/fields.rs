@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, HashMap};
 
 use compact_str::CompactString;
 
-use super::{Did, Inverse, Left, NotUndone};
+use super::{Did, DidField, Inverse, Left, NotUndone};
 use crate::model::{Group, ObjectKind, Record, Value, Writable};
 use crate::plan::fields::{FieldEdit, same};
 use crate::plan::{Edit, PairIx, fold_group_name};
 
 /// The fields of one object over the run: what they held before it, and after.
-type Changed = BTreeMap<CompactString, (Option<Value>, Option<Value>)>;
+type Changed = BTreeMap<CompactString, DidField>;
 
 impl<'a> Inverse<'a> {
     /// Gives groups the values back that they had.
@@ -54,9 +54,8 @@ impl<'a> Inverse<'a> {
             spec.map(|spec| spec.wire)
         };
         let mut back = FieldsBack::default();
-        for (field, (before, after)) in changed {
+        for (field, change) in changed {
             let spec = schema.by_wire(ObjectKind::Group, field);
-            let is_shown = group.wire.contains_key(field);
             let held = group.wire.get(field);
             let why = if spec.is_some_and(|spec| spec.writable != Writable::Always) {
                 Some(Left::FieldStays)
@@ -64,18 +63,15 @@ impl<'a> Inverse<'a> {
                 Some(Left::Protected)
             } else if wire("status") == Some(field.as_str()) {
                 Some(Left::GroupGone)
-            } else if before.is_none() && !is_shown {
-                // Whether it was empty, or only not shown, nobody knows.
-                Some(Left::NotTakenDown)
             } else if wire("name") == Some(field.as_str())
-                && let Some(name) = before
+                && let Some(name) = &change.before
                 && self.is_name_taken(group, &name.to_string())
             {
                 Some(Left::Taken)
             } else {
                 None
             };
-            back.take(field, held, before.as_ref(), after.as_ref(), why);
+            back.take(field, held, change, why);
         }
         Ok(back)
     }
@@ -132,17 +128,24 @@ impl<'a> Inverse<'a> {
                 ..Did::default()
             };
             let back = self.person(&did).and_then(|(person, _)| {
-                let held = self.ask.profiles.get(&person).ok_or(Left::NotRead)?;
+                let now = self.ask.profiles.get(&person).ok_or(Left::NotRead)?;
                 if self.inputs.target.is_unreadable(id) {
                     return Err(Left::NotRead);
                 }
                 let schema = self.inputs.target_schema;
                 let mut back = FieldsBack::default();
-                for (field, (before, after)) in changed {
+                for (field, change) in changed {
                     let spec = schema.by_wire(ObjectKind::Member, field);
                     let fixed = spec.is_some_and(|spec| spec.writable != Writable::Always);
-                    let why = fixed.then_some(Left::FieldStays);
-                    back.take(field, held.get(field), before.as_ref(), after.as_ref(), why);
+                    // What another job wants to be there, it would only write again.
+                    let wanted = now.wanted_by_others.get(field).into_iter().flatten();
+                    let mut wanted = wanted.filter(|it| !same(Some(it), change.before.as_ref()));
+                    let why = if fixed {
+                        Some(Left::FieldStays)
+                    } else {
+                        wanted.next().map(|_| Left::OtherJob)
+                    };
+                    back.take(field, now.held.get(field), change, why);
                 }
                 if !back.set.is_empty() {
                     edits.insert(person, back.clone());
@@ -178,14 +181,10 @@ impl<'a> Inverse<'a> {
         key: impl Fn(&'a Did) -> Option<&'a str>,
     ) {
         for did in lines {
-            let plan = match (&did.overtaken_by, key(did)) {
-                (Some(_), _) => Err(Left::LaterRun),
-                (None, None) => Err(Left::NotTakenDown),
-                (None, Some(id)) => match plans.get(id) {
-                    Some(Ok(back)) => Ok(back),
-                    Some(Err(why)) => Err(*why),
-                    None => Err(Left::NotTakenDown),
-                },
+            let plan = match key(did).and_then(|id| plans.get(id)) {
+                Some(Ok(back)) => Ok(back),
+                Some(Err(why)) => Err(*why),
+                None => Err(Left::NotTakenDown),
             };
             let back = match plan {
                 Err(why) => {
@@ -210,14 +209,15 @@ impl<'a> Inverse<'a> {
                 self.undoing.undone += 1;
                 continue;
             };
+            let mut runs = did.fields.values().filter_map(|it| it.overtaken_by.clone());
             self.undoing.left.push(NotUndone {
                 op: did.op.clone(),
                 group: did.group.clone(),
                 member: did.member.clone(),
                 partly: kept.len() < did.fields.len(),
                 why: *why,
-                fields: kept.into_iter().map(|(field, _)| field).collect(),
-                run: None,
+                run: runs.next_back(),
+                fields: kept,
             });
         }
     }
@@ -238,11 +238,16 @@ impl FieldsBack {
         &mut self,
         field: &CompactString,
         held: Option<&Value>,
-        before: Option<&Value>,
-        after: Option<&Value>,
+        change: &DidField,
         why: Option<Left>,
     ) {
-        let why = if same(held, before) {
+        let (before, after) = (change.before.as_ref(), change.after.as_ref());
+        let why = if change.overtaken_by.is_some() {
+            Some(Left::LaterRun)
+        } else if before.is_none() && !change.is_before_known {
+            // Whether it was empty, or only not shown, nobody knows.
+            Some(Left::NotTakenDown)
+        } else if same(held, before) {
             Some(Left::AlreadySo)
         } else if let Some(why) = why {
             Some(why)
@@ -269,13 +274,13 @@ fn chained<'a>(
 ) -> (BTreeMap<&'a str, Changed>, Vec<&'a Did>) {
     let lines: Vec<&Did> = lines.collect();
     let mut chains: BTreeMap<&str, Changed> = BTreeMap::new();
-    for did in lines.iter().filter(|did| did.overtaken_by.is_none()) {
+    for did in &lines {
         let Some(id) = key(did) else { continue };
         let chain = chains.entry(id).or_default();
-        for (field, (before, after)) in &did.fields {
+        for (field, change) in &did.fields {
             match chain.get_mut(field) {
-                Some((_, last)) => last.clone_from(after),
-                None => drop(chain.insert(field.clone(), (before.clone(), after.clone()))),
+                Some(first) => first.after.clone_from(&change.after),
+                None => drop(chain.insert(field.clone(), change.clone())),
             }
         }
     }

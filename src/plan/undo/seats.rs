@@ -27,7 +27,7 @@ impl<'a> Inverse<'a> {
         let (person, at) = self.person(did)?;
         let parking = self.inputs.policy.parking_group.as_deref();
         let (left, joined) = match did.fields.get(SEAT) {
-            Some((left, joined)) => (id(left.as_ref()), id(joined.as_ref())),
+            Some(seat) => (id(seat.before.as_ref()), id(seat.after.as_ref())),
             // Whom the run created was nowhere before.
             None if self.is_created(did) => (None, Some(group.id.as_str())),
             None => return Err(Left::OneGroup),

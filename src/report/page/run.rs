@@ -79,10 +79,8 @@ pub fn write_show_html(
 fn row(item: &RunItem) -> Row<'_> {
     let fields = item.fields.iter().map(|(name, change)| Field {
         name,
-        before: change
-            .before
-            .as_ref()
-            .map(|before| value(Some(before), true)),
+        before: (change.before.is_some() || change.is_before_known)
+            .then(|| value(change.before.as_ref(), true)),
         after: value(change.after.as_ref(), true),
         outside: false,
     });

@@ -471,6 +471,7 @@ fn item(op: &str, outcome: &str) -> RunItem {
 fn items() -> Vec<RunItem> {
     let change = FieldChange {
         before: Some("old".into()),
+        is_before_known: true,
         after: None,
     };
     vec![

@@ -292,7 +292,7 @@ impl Applying<'_> {
             job: self.job.name.clone(),
             account: self.job.target_account.clone(),
             operation: operation(write).to_owned(),
-            items: vec![self.journal_item(write, position, &item)],
+            items: vec![self.journal_item(write, position, &item)?],
             now: self.runner.now(),
         };
         let journal = store.begin_write(self.run, &entry)?;

@@ -1,13 +1,19 @@
 //! What the journal keeps of an item, so that a later run can find out what became of it.
 
 use super::Applying;
-use crate::model::{GroupRow, Record, Write};
+use crate::model::{GroupRow, Record, Value, Write};
 use crate::plan::fold_group_name;
+use crate::run::error::RunError;
 use crate::run::settle::Item;
-use crate::state::JournalItem;
+use crate::state::{FieldChange, JournalItem, Priors};
 
 impl Applying<'_> {
-    pub(super) fn journal_item(&self, write: &Write, position: usize, item: &Item) -> JournalItem {
+    pub(super) fn journal_item(
+        &self,
+        write: &Write,
+        position: usize,
+        item: &Item,
+    ) -> Result<JournalItem, RunError> {
         let planned = &self.prepared.planned;
         let joined: Vec<String> = item
             .joins
@@ -23,7 +29,7 @@ impl Applying<'_> {
                 .and_then(|pair| self.group_id(pair))
                 .or_else(|| (!joined.is_empty()).then(|| joined.join(","))),
         };
-        JournalItem {
+        Ok(JournalItem {
             key: self.prepared.known(self.job).key(&self.so_far, item),
             group,
             group_source: item
@@ -41,8 +47,27 @@ impl Applying<'_> {
             member_id: item.target_id.clone(),
             detail: item.detail.clone(),
             fields: Self::fields_of(write, position).unwrap_or_default(),
+            before: self.priors(item)?,
             absent_from: self.absent_from(item),
+        })
+    }
+
+    /// Returns what the fields held that an item changes; of what is created there is nothing to tell.
+    fn priors(&self, item: &Item) -> Result<Priors, RunError> {
+        if !matches!(
+            item.op,
+            "adopt_group" | "update_group" | "rename_group" | "update_member"
+        ) {
+            return Ok(Priors::new());
         }
+        let changes = self.changes_of(item)?.into_iter();
+        let prior = |change: FieldChange| {
+            let nothing = || change.is_before_known.then(|| Value::from(""));
+            change.before.clone().or_else(nothing)
+        };
+        Ok(changes
+            .map(|(field, change)| (field, prior(change)))
+            .collect())
     }
 
     /// Returns the values that an item of a write stores; nothing of people who exist and keep

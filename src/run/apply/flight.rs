@@ -240,7 +240,7 @@ impl Applying<'_> {
                 .iter()
                 .enumerate()
                 .map(|(position, item)| self.journal_item(&write, position, item))
-                .collect(),
+                .collect::<Result<_, RunError>>()?,
             now: self.runner.now(),
         };
         let journal = self.runner.store().begin_write(self.run, &entry)?;

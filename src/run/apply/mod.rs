@@ -183,7 +183,11 @@ impl Runner {
             _ => None,
         });
         let to_opt_out = to_opt_out.flatten().copied().collect();
-        let planned_changes = PlannedChanges::of(&prepared.planned.plan);
+        let planned_changes = PlannedChanges::of(
+            &prepared.planned.plan,
+            &prepared.sides.target_rows,
+            prepared.schema,
+        );
         let undoes = prepared.planned.undoing.is_some();
         let goners = Goners::of(PutAway::of(&prepared.planned.plan, undoes));
         let mut applying = Applying {

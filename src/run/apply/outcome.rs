@@ -1,13 +1,13 @@
 //! What happens to items while a plan is applied, and what it means for those that are still to be
 //! written.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use compact_str::CompactString;
 
 use super::Applying;
 use super::tally::Undone;
-use crate::model::{Record, Value};
+use crate::model::{FieldSpec, GroupRow, ObjectKind, Record, Schema, Value};
 use crate::plan::{Edit, PairIx, PersonIx, Plan, SEAT};
 use crate::run::error::RunError;
 use crate::run::prepare::Prepared;
@@ -22,7 +22,12 @@ pub(super) struct PlannedChanges {
 }
 
 impl PlannedChanges {
-    pub(super) fn of(plan: &Plan) -> PlannedChanges {
+    /// `rows` is what the target's groups hold before the first of them is written.
+    pub(super) fn of(
+        plan: &Plan,
+        rows: &BTreeMap<String, GroupRow>,
+        schema: &Schema,
+    ) -> PlannedChanges {
         let mut changes = PlannedChanges::default();
         let nothing = Record::new();
         for edit in &plan.operations {
@@ -50,6 +55,7 @@ impl PlannedChanges {
                     let address = |text: &str| Some(Value::from(text));
                     let change = FieldChange {
                         before: address(from),
+                        is_before_known: true,
                         after: address(to),
                     };
                     let field = FieldChanges::from([("email".into(), change)]);
@@ -58,20 +64,34 @@ impl PlannedChanges {
                 }
                 _ => continue,
             };
-            changes
-                .groups
-                .insert((edit.op(), pair), changed(before, set));
+            let is_new = matches!(edit, Edit::CreateGroup { .. });
+            let id = plan.pair(pair).target.as_deref();
+            let row = id.and_then(|id| rows.get(id));
+            let is_shown = |field: &str| {
+                let spec = schema.by_wire(ObjectKind::Group, field);
+                row.is_some_and(|row| row.wire.contains_key(field) || tells(spec))
+            };
+            let fields = changed(before, set, |field| !is_new && is_shown(field));
+            changes.groups.insert((edit.op(), pair), fields);
         }
         changes
     }
 }
 
-/// Pairs what is set with what was held before; an empty value is none.
-fn changed(before: &Record, set: &Record) -> FieldChanges {
+/// Tells whether an object that was read holds nothing in a field that it does not show.
+fn tells(spec: Option<&FieldSpec>) -> bool {
+    spec.is_some_and(|spec| spec.readable && !spec.may_be_unshown)
+}
+
+/// Pairs what is set with what was held before; an empty value is none. `is_shown` says of a field
+/// without a value whether it is known that there was none.
+fn changed(before: &Record, set: &Record, is_shown: impl Fn(&str) -> bool) -> FieldChanges {
     let held = |value: &&Value| !value.is_empty();
     let change = |(name, value): (&CompactString, &Value)| {
+        let before = before.get(name).filter(held).cloned();
         let change = FieldChange {
-            before: before.get(name).filter(held).cloned(),
+            is_before_known: before.is_some() || is_shown(name),
+            before,
             after: Some(value).filter(held).cloned(),
         };
         (name.clone(), change)
@@ -103,7 +123,7 @@ impl Applying<'_> {
     }
 
     /// Returns the fields that an item changed, before and after.
-    fn changes_of(&self, item: &Item) -> Result<FieldChanges, RunError> {
+    pub(super) fn changes_of(&self, item: &Item) -> Result<FieldChanges, RunError> {
         let known = match (item.op, item.pair, item.person) {
             (op, Some(pair), None) => self.planned_changes.groups.get(&(op, pair)),
             ("change_address", _, Some(person)) => self.planned_changes.addresses.get(&person),
@@ -116,7 +136,9 @@ impl Applying<'_> {
                 let facts = self.prepared.facts.get(&person);
                 let edit = facts.and_then(|facts| facts.edit.as_ref());
                 let set = |set: &Record| self.as_named_now(set.clone());
-                let changes = edit.map(|edit| changed(&edit.before, &set(&edit.set)));
+                let schema = self.prepared.schema;
+                let is_shown = |field: &str| tells(schema.by_wire(ObjectKind::Member, field));
+                let changes = edit.map(|edit| changed(&edit.before, &set(&edit.set), is_shown));
                 return Ok(changes.unwrap_or_default());
             }
             // Of several requests that create one person the first one has the values.
@@ -124,7 +146,7 @@ impl Applying<'_> {
                 if self.is_new(item) && !self.tally.has_created(person) =>
             {
                 let fields = self.as_named_now(self.confirming().fields_of(person)?);
-                let mut changes = changed(&Record::new(), &fields);
+                let mut changes = changed(&Record::new(), &fields, |_| false);
                 changes.retain(|_, change| change.after.is_some());
                 return Ok(changes);
             }
@@ -160,6 +182,7 @@ impl Applying<'_> {
         };
         let change = FieldChange {
             before: Some(Value::from(left)),
+            is_before_known: true,
             after: joined.as_deref().map(Value::from),
         };
         FieldChanges::from([(SEAT.into(), change)])

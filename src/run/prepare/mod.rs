@@ -207,7 +207,9 @@ impl Runner {
         know_told(&mut plan.losses, &self.store().told_losses(&job.name)?);
         let mut undoing = None;
         if let Some(ToUndo { run, did, .. }) = asks.undo {
-            let profiles = asks.undo.map(|asked| asked.profiles(&sides, &people));
+            let profiles = asks
+                .undo
+                .map(|asked| asked.profiles(self.store(), job, &sides, &people));
             let ask = UndoInputs {
                 run,
                 did,

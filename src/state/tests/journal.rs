@@ -22,6 +22,11 @@ fn entry(items: &[&str]) -> JournalEntry {
                 member_id: Some((*member).into()),
                 detail: Some("Donors".into()),
                 fields: [("firstName".into(), Value::from("Ana"))].into(),
+                before: [
+                    ("firstName".into(), Some(Value::from(""))),
+                    ("city".into(), None),
+                ]
+                .into(),
                 absent_from: Some("1".into()),
             })
             .collect(),

@@ -43,6 +43,15 @@ fn run(store: &Store, id: &str, job: &str, seconds: i64, outcome: Option<Outcome
 fn a_run_comes_back_with_its_items() {
     let store = Store::in_memory();
     run(&store, "01ab", "job", 0, Some(Outcome::Partial));
+    // Nothing that was there is told from what nobody knows.
+    let change = |field: &str, is_before_known| {
+        let change = FieldChange {
+            is_before_known,
+            after: Some("x".into()),
+            ..FieldChange::default()
+        };
+        (field.into(), change)
+    };
     let items = [
         RunItem {
             seq: 2,
@@ -54,13 +63,18 @@ fn a_run_comes_back_with_its_items() {
             outcome: "failed".into(),
             reason: Some("value_refused".into()),
             message: Some("Not now".into()),
-            fields: FieldChanges::from([(
-                "phone".into(),
-                FieldChange {
-                    before: Some("1".into()),
-                    after: None,
-                },
-            )]),
+            fields: FieldChanges::from([
+                (
+                    "phone".into(),
+                    FieldChange {
+                        before: Some("1".into()),
+                        is_before_known: true,
+                        after: None,
+                    },
+                ),
+                change("city", true),
+                change("notes", false),
+            ]),
         },
         RunItem {
             seq: 2,
@@ -126,6 +140,28 @@ fn a_run_comes_back_with_its_items() {
         1,
         "the changes came with the end"
     );
+}
+
+#[test]
+fn later_runs_are_those_that_began_later_at_the_same_account_whatever_the_clock_says() {
+    let store = Store::in_memory();
+    for (job, account) in [("job", "mail"), ("beside", "mail"), ("elsewhere", "other")] {
+        store.register_job(job, "crm", account).unwrap();
+    }
+    run(&store, "a", "beside", 500, Some(Outcome::Done));
+    run(&store, "b", "job", 400, Some(Outcome::Done));
+    run(&store, "c", "elsewhere", 450, Some(Outcome::Done));
+    run(&store, "d", "beside", 100, Some(Outcome::Done));
+    run(&store, "e", "job", 50, Some(Outcome::Done));
+    let later = |id: &str| {
+        let record = store.run(id).unwrap().unwrap();
+        let later = store.later_runs(&record).unwrap().into_iter();
+        later.map(|run| (run.id, run.job)).collect::<Vec<_>>()
+    };
+    let named = |id: &str, job: &str| (id.to_owned(), job.to_owned());
+    assert_eq!(later("b"), [named("d", "beside"), named("e", "job")]);
+    assert_eq!(later("c"), [], "no other job writes there");
+    assert_eq!(later("e"), []);
 }
 
 #[test]

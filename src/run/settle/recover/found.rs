@@ -1,11 +1,16 @@
 //! What a later run found done, for the record of the run that had sent it.
 
+use compact_str::CompactString;
+
 use super::groups_of;
+use crate::model::Value;
 use crate::plan::base::{GroupLink, Origin};
-use crate::state::{Change, FOUND, JournalItem, JournalOutcome, RunItem, UnsettledEntry};
+use crate::state::{
+    Change, FOUND, FieldChange, FieldChanges, JournalItem, JournalOutcome, RunItem, UnsettledEntry,
+};
 
 /// Returns the lines of an item that was found done. Only what `changes` take for this job's own doing
-/// is told; the values are not, because what was there before them is not known any more.
+/// is told, with what the journal kept of the values that it changed.
 pub(super) fn lines(
     entry: &UnsettledEntry,
     item: &JournalItem,
@@ -30,6 +35,10 @@ pub(super) fn lines(
         member_id: contact.cloned().filter(|_| item.member.is_some()),
         outcome: FOUND.to_owned(),
         ..RunItem::default()
+    };
+    let changed = |line: RunItem| RunItem {
+        fields: changes_of(item),
+        ..line
     };
     let op = item.key.split(' ').next().unwrap_or_default();
     match entry.operation.as_str() {
@@ -62,12 +71,30 @@ pub(super) fn lines(
             .collect(),
         // The profile of somebody just created belongs to the creation.
         "update_members" | "change_address" if is_done && item.detail.is_none() => {
-            vec![line(op, None)]
+            vec![changed(line(op, None))]
+        }
+        "edit_groups" if !changes.is_empty() => {
+            vec![changed(line(op, item.group.as_deref()))]
         }
         "delete_group" if is_done => vec![line(op, item.group.as_deref())],
-        "edit_groups" if !changes.is_empty() => vec![line(op, item.group.as_deref())],
         _ => Vec::new(),
     }
+}
+
+/// Returns the fields that an item changed: what they held was taken down before it was sent.
+fn changes_of(item: &JournalItem) -> FieldChanges {
+    let held = |value: &&Value| !value.is_empty();
+    let change = |(field, before): (&CompactString, &Option<Value>)| {
+        let change = FieldChange {
+            before: before.as_ref().filter(held).cloned(),
+            is_before_known: before.is_some(),
+            after: item.fields.get(field).filter(held).cloned(),
+        };
+        (field.clone(), change)
+    };
+    let sent = item.before.iter();
+    let sent = sent.filter(|(field, _)| item.fields.contains_key(*field));
+    sent.map(change).collect()
 }
 
 /// Returns the line of a group that was found created.

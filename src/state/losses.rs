@@ -37,15 +37,23 @@ impl Store {
 
     /// Takes down that a run of a job has told of these losses. One that has not grown is known since
     /// it was told first, also where it was not met for a while: profiles that have not changed are not
-    /// mapped again, so that what they lose is met now and then only.
+    /// mapped again, so that what they lose is met now and then only. What `would_be_met` says the run
+    /// would have met, and it did not, is mended, and told anew should it come back.
     pub fn tell_losses(
         &self,
         job: &str,
         losses: &HashMap<LossKind, u64>,
+        would_be_met: impl Fn(&LossKind) -> bool,
         now: Timestamp,
     ) -> Result<(), StateError> {
         self.write(|connection| {
             let known = load(connection, job)?;
+            let absent = known.keys().filter(|kind| !losses.contains_key(*kind));
+            for kind in absent.filter(|kind| would_be_met(kind)) {
+                connection
+                    .prepare_cached("DELETE FROM told_losses WHERE job = ?1 AND object = ?2 AND field = ?3 AND reason = ?4")?
+                    .execute((job, &kind.object, &kind.field, &kind.reason))?;
+            }
             for (kind, number) in losses {
                 if known.get(kind).is_some_and(|known| known.count >= *number) {
                     continue;
@@ -110,7 +118,12 @@ mod tests {
         let tell = |losses: &[(&str, u64)], second| {
             let losses = losses.iter().map(|(field, count)| (kind(field), *count));
             store
-                .tell_losses("job", &losses.collect(), at(second))
+                .tell_losses(
+                    "job",
+                    &losses.collect(),
+                    |kind| kind.field == "d",
+                    at(second),
+                )
                 .unwrap();
         };
         let told = |field: &str| {
@@ -126,5 +139,11 @@ mod tests {
         tell(&[("a", 3)], 300);
         tell(&[("a", 3), ("b", 1)], 400);
         assert_eq!(told("b"), Some((3, at(100))), "nor is what is met again");
+
+        tell(&[("d", 3)], 500);
+        tell(&[("a", 3)], 600);
+        assert_eq!(told("d"), None, "it was looked for, and is mended");
+        tell(&[("d", 1)], 700);
+        assert_eq!(told("d"), Some((1, at(700))), "and is news again");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::config::settled::JobConfig;
 use crate::mapping::{BoundMapping, LeftOut, LeftOutReason};
-use crate::model::{FieldType, Met, ObjectKind, Record, Schema, Writable};
+use crate::model::{FieldType, Met, ObjectKind, Record, Schema, Snapshot, Writable};
 use crate::plan::Loss;
 use crate::run::read::Sides;
 use crate::state::{LossKind, ToldLoss};
@@ -147,6 +147,46 @@ pub(super) fn know_told(losses: &mut [Loss], told: &HashMap<LossKind, ToldLoss>)
     }
 }
 
+/// Which losses a run would have met, were there any.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::run) struct LossesMet {
+    /// Those of groups: all of them were read.
+    groups: bool,
+    /// Those of fields of people: whoever is in the groups was read, and which fields have values.
+    fields: bool,
+    /// Those of single values of people: every profile was mapped.
+    profiles: bool,
+}
+
+impl LossesMet {
+    pub(super) fn of(source: &Snapshot, all_mapped: bool) -> LossesMet {
+        let groups = source.groups.complete().is_some()
+            && source
+                .groups
+                .seen()
+                .iter()
+                .all(|group| group.unread.is_none());
+        let mut listings = source.listings.values();
+        let fields = groups && listings.all(|listing| listing.complete().is_some());
+        LossesMet {
+            groups,
+            fields,
+            profiles: fields && all_mapped,
+        }
+    }
+
+    /// Tells whether a loss that was not met is no more.
+    pub(in crate::run) fn has_met(self, kind: &LossKind) -> bool {
+        if kind.object == ObjectKind::Group.as_str() {
+            self.groups
+        } else if kind.reason == HELD_BACK || kind.reason.ends_with(CARRIED) {
+            self.fields
+        } else {
+            self.profiles
+        }
+    }
+}
+
 /// Returns the losses of a plan to be taken down as told.
 pub(in crate::run) fn to_tell(losses: &[Loss]) -> HashMap<LossKind, u64> {
     let mut counts: HashMap<LossKind, u64> = HashMap::new();
@@ -164,6 +204,9 @@ fn kind_of(loss: &Loss) -> LossKind {
     }
 }
 
+const HELD_BACK: &str =
+    "the target's custom field for it could not be created so far; it is left out until then";
+const CARRIED: &str = "it is kept as a carried value";
 const NO_FIELD: &str = "the target has no field for it; it is kept as a carried value";
 
 fn loss(
@@ -227,7 +270,7 @@ pub(super) fn losses_of_fields(
             .keys()
             .filter(|field| sides.mapping.is_held_back(field))
         {
-            let reason = "the target's custom field for it could not be created so far; it is left out until then";
+            let reason = HELD_BACK;
             losses.push(loss(
                 field.to_string(),
                 ObjectKind::Member,
@@ -254,7 +297,7 @@ pub(super) fn losses_of_fields(
             } else {
                 custom_field(job, &field)
             };
-            let reason = format!("{why}; it is kept as a carried value");
+            let reason = format!("{why}; {CARRIED}");
             let field = field.into();
             losses.push(loss(field, ObjectKind::Member, met, reason, Some(remedy)));
         }

@@ -22,8 +22,8 @@ pub use self::assessed::{Assessed, GroupCount, Sides as BothSides, States};
 use self::cost::takes;
 use self::desired::{desired_groups, leave_out_unknown, lost_pins, unread_definitions};
 pub use self::estimate::{AccountEstimate, Estimate};
-use self::losses::know_told;
 pub(in crate::run) use self::losses::to_tell;
+use self::losses::{LossesMet, know_told};
 pub use self::planned::{Cost, Narrowed, Parts, Planned};
 use crate::config::settled::JobConfig;
 use crate::model::policy::Removal;
@@ -53,6 +53,7 @@ pub(in crate::run) struct Prepared {
     pub(in crate::run) newcomers: Newcomers,
     /// Whether a profile of the target is needed that was not read in this run.
     pub(in crate::run) unread: bool,
+    pub(in crate::run) losses_met: LossesMet,
     pub(in crate::run) steps: Vec<Step>,
     pub(in crate::run) schema: &'static Schema,
     pub(in crate::run) capabilities: Capabilities,
@@ -260,6 +261,7 @@ impl Runner {
             (person, name.into_owned())
         });
         let nameless = named.collect();
+        let losses_met = LossesMet::of(&sides.source, found.all_mapped);
         Ok(Prepared {
             planned: Planned {
                 plan,
@@ -281,6 +283,7 @@ impl Runner {
             refresh: found.refresh,
             newcomers: found.newcomers,
             unread: found.unread,
+            losses_met,
             steps,
             schema,
             capabilities,

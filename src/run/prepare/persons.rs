@@ -28,6 +28,8 @@ pub(super) struct Facts {
     /// Whether somebody's profile is to be compared with one of the target that was not read in
     /// this run.
     pub(super) unread: bool,
+    /// Whether everybody's profile was mapped, and nobody passed over.
+    pub(super) all_mapped: bool,
     pub(super) losses: Vec<Loss>,
 }
 
@@ -50,6 +52,7 @@ pub(super) fn look(
         refresh: Vec::new(),
         newcomers: Newcomers::new()?,
         unread: false,
+        all_mapped: true,
         losses: losses_of_fields(job, sides, may_create_fields),
     };
     let mut left_out = Losses::new(job, schema, &sides.mapping, ObjectKind::Member);
@@ -83,6 +86,7 @@ pub(super) fn look(
                 }
                 _ => false,
             };
+        out.all_mapped &= !unchanged;
         if unchanged && !sides.mapping.has_where() {
             continue;
         }
@@ -95,6 +99,7 @@ pub(super) fn look(
         if sources.iter().filter(unread).any(|at| listed[*at as usize])
             || sources.iter().all(|at| unread(&at))
         {
+            out.all_mapped = false;
             // A profile that was not read says nothing: neither that its fields are empty nor
             // whether the person counts.
             if sides.mapping.has_where() {

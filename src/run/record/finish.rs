@@ -155,8 +155,11 @@ impl Runner {
             mirrored: prepared.policy.mode == Mode::Mirror,
         });
         let changes: Vec<Change> = mirrored.into_iter().collect();
-        if worked_through {
-            store.tell_losses(&job.name, &to_tell(&plan.losses), now)?;
+        // A plan that takes a run back tells of no losses.
+        if worked_through && !undoes {
+            let met = prepared.losses_met;
+            let losses = to_tell(&plan.losses);
+            store.tell_losses(&job.name, &losses, |kind| met.has_met(kind), now)?;
         }
         store.finish_run(id, &end, &changes)?;
         Ok(report)

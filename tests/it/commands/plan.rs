@@ -344,6 +344,20 @@ fn a_loss_that_was_told_is_a_line_until_it_grows() {
     bed.sync();
     let (listed, known) = told(&["plan", JOB]);
     assert!(listed == 0 && known.is_some(), "{known:?}");
+
+    // Mended at the source, and there again a run later.
+    let zone_all = |zone: &str| {
+        bed.account("crm", |crm| {
+            let groups: Vec<u64> = crm.groups.keys().copied().collect();
+            for group in groups {
+                zone.clone_into(&mut crm.group_mut(group).time_zone);
+            }
+        });
+    };
+    zone_all("");
+    assert_eq!(told(&["sync", JOB]), (0, None));
+    zone_all("America/Chicago");
+    assert_eq!(told(&["plan", JOB]), (1, None), "it has come back");
 }
 
 /// A config of three jobs: one has something to do, one is refused by a guard, and one can't be made.

@@ -189,8 +189,12 @@ pub struct NotUndone {
     pub op: String,
     /// The group, as it was shown.
     pub group: Option<String>,
+    /// The group's id at the target.
+    pub group_id: Option<String>,
     /// The person, as it was shown.
     pub member: Option<String>,
+    /// The contact's id at the target.
+    pub member_id: Option<String>,
     /// The fields that stay, where it is about fields, each with its reason.
     pub fields: Vec<(String, Left)>,
     /// Whether the rest of it is undone.
@@ -447,7 +451,9 @@ impl<'a> Inverse<'a> {
         self.undoing.left.push(NotUndone {
             op: did.op.clone(),
             group: did.group.clone(),
+            group_id: did.group_id.clone(),
             member: did.member.clone(),
+            member_id: did.member_id.clone(),
             fields: Vec::new(),
             partly: false,
             why,

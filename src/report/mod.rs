@@ -52,7 +52,7 @@ pub use members::{
     GroupThen, write_members_json, write_members_text, write_then_json, write_then_text,
 };
 pub use migration::{write_assessment_in_short, write_assessment_json, write_assessment_text};
-pub use narrow::{narrow, tell_twins_apart};
+pub use narrow::{concerns, narrow, tell_twins_apart};
 pub use page::{PageAbout, PageAccount, write_plan_html, write_show_html};
 pub use plan_json::{PlanList, write_plan_json};
 pub use plan_text::{write_plan_text, write_plans_in_short};

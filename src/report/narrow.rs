@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::plan::{Blocked, Edit, Outside, PairIx, PersonIx, Plan, Summary};
+use crate::plan::{
+    Blocked, Edit, NotUndone, Outside, PairIx, PersonIx, Plan, Summary, fold_group_name,
+};
 use crate::run::{Meant, Narrowed, Parts, Planned};
 
 /// Leaves in a plan only what concerns the groups and the people that are meant; who is created in one
@@ -10,7 +12,7 @@ use crate::run::{Meant, Narrowed, Parts, Planned};
 ///
 /// Such a plan is for looking at. It says so, and is never applied.
 pub fn narrow(planned: &mut Planned, meant: &[Meant]) {
-    let (whole, of) = (planned.plan.summary.clone(), Parts::of(&planned.plan));
+    let (whole, of) = (planned.plan.summary.clone(), Parts::of(planned));
     let mut unconcerned = Vec::new();
     for one in meant {
         let about = About::of(&planned.plan, [one]);
@@ -27,7 +29,8 @@ pub fn narrow(planned: &mut Planned, meant: &[Meant]) {
                 .plan
                 .changed_outside
                 .iter()
-                .any(|changed| about.changed(&changed.what));
+                .any(|changed| about.changed(&changed.what))
+            || left_of(planned).any(|left| concerns(planned, left, one));
         if !is_concerned {
             unconcerned.push(one.asked.clone());
         }
@@ -35,6 +38,12 @@ pub fn narrow(planned: &mut Planned, meant: &[Meant]) {
     let about = About::of(&planned.plan, meant);
     let blocked = std::mem::take(&mut planned.plan.blocked).into_iter();
     planned.plan.blocked = blocked.filter(|one| about.blocked(planned, one)).collect();
+    if let Some(mut undoing) = planned.undoing.take() {
+        let left = std::mem::take(&mut undoing.left).into_iter();
+        let is_meant = |left: &NotUndone| meant.iter().any(|one| concerns(planned, left, one));
+        undoing.left = left.filter(is_meant).collect();
+        planned.undoing = Some(undoing);
+    }
     let plan = &mut planned.plan;
     plan.operations.retain(|edit| about.edit(edit));
     for edit in &mut plan.operations {
@@ -54,6 +63,30 @@ pub fn narrow(planned: &mut Planned, meant: &[Meant]) {
         whole,
         of,
     });
+}
+
+fn left_of(planned: &Planned) -> impl Iterator<Item = &NotUndone> {
+    planned.undoing.iter().flat_map(|undoing| &undoing.left)
+}
+
+/// Tells whether something of a run that is not undone concerns what somebody asked about: neither the
+/// group nor the person need be at either side any more.
+pub fn concerns(planned: &Planned, left: &NotUndone, one: &Meant) -> bool {
+    if one.is_person() {
+        let contact = one.asked.strip_prefix("##");
+        return left.member.as_ref().is_some_and(|name| {
+            *name == one.asked || one.people.iter().any(|it| planned.member(*it) == name)
+        }) || (contact.is_some() && left.member_id.as_deref() == contact);
+    }
+    let of_pair = |pair: &PairIx| {
+        let id = planned.plan.pair(*pair).target.as_ref();
+        id.is_some() && id == left.group_id.as_ref()
+    };
+    let is_named = left
+        .group
+        .as_ref()
+        .is_some_and(|name| fold_group_name(name) == fold_group_name(&one.asked));
+    is_named || left.group_id.as_ref() == Some(&one.asked) || one.pairs.iter().any(of_pair)
 }
 
 /// Adds ids to the names of groups that share one, so that people can tell them apart.

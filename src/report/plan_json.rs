@@ -102,7 +102,7 @@ impl Serialize for Document<'_> {
         if let Some(narrowed) = &planned.narrowed {
             document.serialize_field("only", &narrowed.only)?;
             document.serialize_field("unconcerned", &narrowed.unconcerned)?;
-            document.serialize_field("whole", &Whole::new(narrowed))?;
+            document.serialize_field("whole", &Whole::new(narrowed, planned.undoing.is_some()))?;
         }
         document.serialize_field("summary", &Summary::new(planned))?;
         document.serialize_field("operations", &Operations(planned, &Marks::of(plan)))?;
@@ -222,10 +222,12 @@ struct Whole {
     changed_outside: usize,
     losses: usize,
     warnings: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_undone: Option<usize>,
 }
 
 impl Whole {
-    fn new(narrowed: &Narrowed) -> Whole {
+    fn new(narrowed: &Narrowed, undoes: bool) -> Whole {
         let of = narrowed.of;
         Whole {
             counts: Counts::new(&narrowed.whole),
@@ -235,6 +237,7 @@ impl Whole {
             changed_outside: of.changed_outside,
             losses: of.losses,
             warnings: of.warnings,
+            not_undone: undoes.then_some(of.not_undone),
         }
     }
 }

@@ -55,7 +55,7 @@ pub fn write_plan_text(out: &mut dyn Write, planned: &Planned, verbose: bool) ->
         )?;
     }
     if let Some(narrowed) = &planned.narrowed {
-        part(out, plan, narrowed)?;
+        part(out, planned, narrowed)?;
     }
     text.opt_outs(out)?;
     text.new_fields(out)?;
@@ -129,10 +129,10 @@ pub fn write_plans_in_short(
 }
 
 /// Says that a part of the plan is shown, and how much of it.
-fn part(out: &mut dyn Write, plan: &Plan, narrowed: &Narrowed) -> io::Result<()> {
+fn part(out: &mut dyn Write, planned: &Planned, narrowed: &Narrowed) -> io::Result<()> {
     let only: Vec<String> = narrowed.only.iter().map(|one| quoted(one)).collect();
     let of = narrowed.of;
-    let shown = Parts::of(plan);
+    let shown = Parts::of(planned);
     let mut parts = vec![format!(
         "{} of {}",
         grouped(shown.operations as u64),
@@ -151,6 +151,12 @@ fn part(out: &mut dyn Write, plan: &Plan, narrowed: &Narrowed) -> io::Result<()>
             of.changed_outside,
             "change outside",
             "changes outside",
+        ),
+        (
+            shown.not_undone,
+            of.not_undone,
+            "thing that is not undone",
+            "things that are not undone",
         ),
         (shown.losses, of.losses, "loss", "losses"),
         (shown.warnings, of.warnings, "warning", "warnings"),

@@ -59,7 +59,7 @@ impl Runner {
 }
 
 impl Prepared {
-    fn meant(&self, word: &str) -> Meant {
+    pub(super) fn meant(&self, word: &str) -> Meant {
         if is_person(word) {
             let address = normalise_address(word);
             return Meant {

@@ -11,6 +11,7 @@ use compact_str::CompactString;
 use super::accounts::{Access, Runner, unless_stopped};
 use super::apply::Applied;
 use super::error::RunError;
+use super::meant::Meant;
 use super::prepare::{Asks, Planned};
 use super::read::{Sides, current};
 use crate::config::settled::JobConfig;
@@ -250,6 +251,16 @@ fn keys(did: &Did) -> Vec<(String, Option<CompactString>)> {
 impl Runner {
     /// Reads both sides and makes the plan that takes a run back; writes to no provider.
     pub async fn undo(&self, run: &RunRecord) -> Result<Planned, RunError> {
+        let (planned, _) = self.undo_about(run, &[]).await?;
+        Ok(planned)
+    }
+
+    /// Makes the plan that takes a run back, and finds who and what is meant by words in it.
+    pub async fn undo_about(
+        &self,
+        run: &RunRecord,
+        words: &[String],
+    ) -> Result<(Planned, Vec<Meant>), RunError> {
         let job = self.job(&run.job)?;
         let _held = self.hold(job, Access::Read).await?;
         self.refuse_one_account(job)?;
@@ -267,7 +278,8 @@ impl Runner {
         }
         self.offer_approval(job, &mut prepared.planned.plan)?;
         self.inner.options.progress.finish(&job.name);
-        Ok(prepared.planned)
+        let meant = words.iter().map(|word| prepared.meant(word)).collect();
+        Ok((prepared.planned, meant))
     }
 
     /// Finds out what became of what a killed run had sent: it is a part of what that run did.

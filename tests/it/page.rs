@@ -193,6 +193,64 @@ fn what_hostile_accounts_hold_does_not_run_in_a_page() {
         &["show", &run, "--format", "html"],
     );
     unharmed(&mut browser, &format!("Run {run} of {JOB}"));
+    let undo = ["undo", &run, "--format", "html"];
+    open(&mut browser, &bed, "undo.html", &undo);
+    unharmed(
+        &mut browser,
+        &format!("Plan that takes back run {run} of {JOB}"),
+    );
+}
+
+#[test]
+fn a_plan_that_takes_a_run_back_is_reviewed_in_a_browser() {
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    let bed = Bed::new();
+    bed.sync();
+    let run = bed.newest_run();
+    bed.account("mail", |mail| {
+        let late = mail.add_person("late@example.org", "Late", "Comer");
+        let donors = mail.find_group("Donors").unwrap();
+        mail.join(donors, late);
+        let donor = mail.contact_by_email("donor3@example.org").unwrap();
+        mail.leave(donors, donor);
+    });
+    let undo = ["undo", &run, "--format", "html", "--out", "back.json"];
+    open(&mut browser, &bed, "undo.html", &undo);
+    let all = number(browser.text("#items h2 small").trim());
+    for list in ["#kind", "#group", "#reason"] {
+        assert_adds_up(&mut browser, list, all);
+    }
+    // Each reason leads to what stays for it.
+    let reasons = browser.look("document.querySelectorAll('#not-undone tbody tr').length");
+    let reasons = reasons.as_u64().unwrap();
+    assert!(reasons >= 3, "{}", browser.text("#not-undone"));
+    let mut stay = 0;
+    for at in 1..=reasons {
+        let row = format!("#not-undone tbody tr:nth-child({at})");
+        let counted = number(&browser.text(&format!("{row} td.number")));
+        browser.press(&format!("{row} a"));
+        browser.wait_for(&format!("{ROWS} === {counted}"));
+        stay += counted;
+    }
+    assert_eq!(stay, number(&browser.text("#not-undone h2 small")));
+
+    browser.press("#filters [type=reset]");
+    browser.write("#q", "donor3@");
+    browser.wait_for(&format!("{ROWS} === 2"));
+    let rows = browser.text("#list tbody");
+    for said in ["person_stays", "already_so", "not undone", "Donors"] {
+        assert!(rows.contains(said), "{said}: {rows}");
+    }
+    browser.write("#q", "others_in_group");
+    browser.wait_for(&format!("{ROWS} === 1"));
+    let apply = browser.text("#apply");
+    for said in ["rosterd apply back.json", "pauses", "rosterd resume"] {
+        assert!(apply.contains(said), "{said}: {apply}");
+    }
+    assert!(!apply.contains("rosterd sync"), "{apply}");
+    assert_eq!(browser.troubles(), Vec::<String>::new());
 }
 
 #[test]

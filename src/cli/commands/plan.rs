@@ -48,12 +48,7 @@ pub(crate) struct PlanArgs {
 
 pub(crate) async fn cmd_plan(context: &Context, args: &PlanArgs) -> Result<ExitCode, CommandError> {
     let config = context.config()?;
-    if args.format == PlanFormat::Html && !args.only.is_empty() {
-        return Err(
-            CommandError::usage("a page shows a whole plan, and `--only` a part of one")
-                .hint("search the page, or take `--only` with `--format text` or `json`"),
-        );
-    }
+    refuse_part_of_page(args.format, &args.only)?;
     if args.all {
         return Box::pin(plan_all(context, config, args)).await;
     }
@@ -69,15 +64,10 @@ pub(crate) async fn cmd_plan(context: &Context, args: &PlanArgs) -> Result<ExitC
     let Made { mut planned, meant } = make(context, &runner, &job, args).await?;
     refuse_unknown(&args.only, [meant.as_slice()], &job)?;
     if let Some(path) = &args.out {
-        let what = if args.only.is_empty() {
-            "plan"
-        } else {
-            "whole plan"
-        };
-        save_as(path, &planned, what)?;
+        save_as(path, &planned, saved_as(&args.only))?;
     }
     let code = code_of(&planned, args);
-    prepare_to_print(&mut planned, &meant, args);
+    prepare_to_print(&mut planned, &meant, args.format);
     print(|out| match args.format {
         PlanFormat::Text => write_plan_text(out, &planned, context.verbose()),
         PlanFormat::Json => write_plan_json(out, &planned),
@@ -91,6 +81,26 @@ pub(crate) async fn cmd_plan(context: &Context, args: &PlanArgs) -> Result<ExitC
         }
     })?;
     Ok(code)
+}
+
+/// Refuses a page of a part of a plan.
+pub(super) fn refuse_part_of_page(format: PlanFormat, only: &[String]) -> Result<(), CommandError> {
+    if format != PlanFormat::Html || only.is_empty() {
+        return Ok(());
+    }
+    Err(
+        CommandError::usage("a page shows a whole plan, and `--only` a part of one")
+            .hint("search the page, or take `--only` with `--format text` or `json`"),
+    )
+}
+
+/// Says what is saved where only a part of a plan is shown.
+pub(super) fn saved_as(only: &[String]) -> &'static str {
+    if only.is_empty() {
+        "plan"
+    } else {
+        "whole plan"
+    }
 }
 
 /// A plan, and who and what is meant in it by `--only`.
@@ -112,7 +122,7 @@ async fn make(
 
 /// Refuses a group that no account of the jobs shows: whoever mistyped a name would take a plan for
 /// empty. That nobody knows a person is an answer.
-fn refuse_unknown<'a>(
+pub(super) fn refuse_unknown<'a>(
     only: &[String],
     meant: impl IntoIterator<Item = &'a [Meant]> + Clone,
     jobs: &str,
@@ -135,12 +145,12 @@ fn refuse_unknown<'a>(
 }
 
 /// Leaves of a plan what is to be printed.
-fn prepare_to_print(planned: &mut Planned, meant: &[Meant], args: &PlanArgs) {
+pub(super) fn prepare_to_print(planned: &mut Planned, meant: &[Meant], format: PlanFormat) {
     if !meant.is_empty() {
         narrow(planned, meant);
     }
     // A program goes by the ids, which it gets besides.
-    if args.format != PlanFormat::Json {
+    if format != PlanFormat::Json {
         tell_twins_apart(&mut planned.plan);
     }
 }
@@ -184,7 +194,7 @@ async fn plan_all(
         let code = match made {
             Ok(Made { mut planned, meant }) => {
                 let code = code_of(&planned, args);
-                prepare_to_print(&mut planned, &meant, args);
+                prepare_to_print(&mut planned, &meant, args.format);
                 known.push(meant);
                 print(|out| {
                     if is_json {

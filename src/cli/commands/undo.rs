@@ -2,14 +2,17 @@
 
 use std::path::PathBuf;
 
-use super::plan::{may_be_replaced, save_as};
+use super::plan::{
+    may_be_replaced, prepare_to_print, refuse_part_of_page, refuse_unknown, save_as, saved_as,
+};
 use crate::cli::context::{Context, find_run, know_job};
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
-use crate::cli::format::{Format, FormatArg};
+use crate::cli::format::PlanFormat;
 use crate::cli::output::print;
+use crate::cli::page::page_about;
 use crate::cli::wait::WaitArg;
-use crate::report::{write_plan_json, write_plan_text};
+use crate::report::{PageAbout, concerns, write_plan_html, write_plan_json, write_plan_text};
 
 /// Shows a plan that takes a run back; writes to no provider.
 ///
@@ -27,28 +30,50 @@ pub(crate) struct UndoArgs {
     /// Saves the plan as JSON for `rosterd apply`, whatever `--format` says.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Shows only what concerns a person or a group: an address, `#` and an id at the source, `##` and
+    /// an id at the target; anything else is the name or the id of a group. May be given several
+    /// times. What `--out` saves is the whole plan.
+    #[arg(long, value_name = "EMAIL|GROUP")]
+    only: Vec<String>,
+    /// How the plan is printed.
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: PlanFormat,
     #[command(flatten)]
     wait: WaitArg,
-    #[command(flatten)]
-    format: FormatArg,
 }
 
 pub(crate) async fn cmd_undo(context: &Context, args: &UndoArgs) -> Result<ExitCode, CommandError> {
     let mut config = context.config()?;
+    refuse_part_of_page(args.format, &args.only)?;
     let (_, run) = find_run(&config, &args.run)?;
     know_job(&mut config, &run.job)?;
     if let Some(path) = &args.out {
         may_be_replaced(path)?;
     }
     let runner = context.runner_that_waits(config, args.wait.wait)?;
-    let making = context.interrupt.run(Box::pin(runner.undo(&run)));
-    let planned = making.await??;
-    if let Some(path) = &args.out {
-        save_as(path, &planned, "plan")?;
+    let making = Box::pin(runner.undo_about(&run, &args.only));
+    let (mut planned, mut meant) = context.interrupt.run(making).await??;
+    for one in &mut meant {
+        // A group of the record need not be there any more.
+        let left = planned.undoing.iter().flat_map(|undoing| &undoing.left);
+        one.is_shown |= left.into_iter().any(|left| concerns(&planned, left, one));
     }
-    print(|out| match args.format.format {
-        Format::Text => write_plan_text(out, &planned, context.verbose()),
-        Format::Json => write_plan_json(out, &planned),
+    refuse_unknown(&args.only, [meant.as_slice()], &run.job)?;
+    if let Some(path) = &args.out {
+        save_as(path, &planned, saved_as(&args.only))?;
+    }
+    prepare_to_print(&mut planned, &meant, args.format);
+    print(|out| match args.format {
+        PlanFormat::Text => write_plan_text(out, &planned, context.verbose()),
+        PlanFormat::Json => write_plan_json(out, &planned),
+        PlanFormat::Html => {
+            let job = runner.config().jobs.get(&run.job);
+            let about = PageAbout {
+                saved: args.out.as_ref().map(|path| path.display().to_string()),
+                ..page_about(context, runner.config(), job)
+            };
+            write_plan_html(out, &planned, &about)
+        }
     })?;
     Ok(ExitCode::Done)
 }

@@ -213,7 +213,9 @@ impl<'a> Inverse<'a> {
             self.undoing.left.push(NotUndone {
                 op: did.op.clone(),
                 group: did.group.clone(),
+                group_id: did.group_id.clone(),
                 member: did.member.clone(),
+                member_id: did.member_id.clone(),
                 partly: kept.len() < did.fields.len(),
                 why: *why,
                 run: runs.next_back(),

@@ -23,12 +23,14 @@ pub(super) enum Kind {
     Accepted,
     /// What somebody changed at the target since the last run.
     Outside,
+    /// What a plan that takes a run back does not take back.
+    NotUndone,
     /// What an older or newer rosterd did and this one has no word for.
     Other,
 }
 
 impl Kind {
-    pub(super) const ALL: [Kind; 18] = [
+    pub(super) const ALL: [Kind; 19] = [
         Kind::OptOut,
         Kind::CreateField,
         Kind::ReadGroup,
@@ -46,6 +48,7 @@ impl Kind {
         Kind::Blocked,
         Kind::Accepted,
         Kind::Outside,
+        Kind::NotUndone,
         Kind::Other,
     ];
 
@@ -99,6 +102,7 @@ impl Kind {
             Kind::Blocked => "blocked",
             Kind::Accepted => "blocked, accepted",
             Kind::Outside => "changed outside",
+            Kind::NotUndone => "not undone",
             Kind::Other => "other",
         }
     }
@@ -128,6 +132,12 @@ impl Kind {
                 "blocked, and accepted",
             ),
             Kind::Outside => ("value", "values", "changed outside", "changed outside"),
+            Kind::NotUndone => (
+                "thing",
+                "things",
+                "not undone, or in part",
+                "not undone, or in part",
+            ),
             Kind::Other => ("item", "items", "of other kinds", "of other kinds"),
         };
         format!(
@@ -150,6 +160,7 @@ impl Kind {
             | Kind::LiftProtection
             | Kind::Withheld
             | Kind::Accepted
+            | Kind::NotUndone
             | Kind::Other => "○",
             Kind::Blocked => "×",
         }
@@ -167,6 +178,7 @@ impl Kind {
             | Kind::LiftProtection
             | Kind::Withheld
             | Kind::Accepted
+            | Kind::NotUndone
             | Kind::Other => "quiet",
         }
     }

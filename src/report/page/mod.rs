@@ -13,6 +13,7 @@ mod rows;
 mod run;
 #[cfg(test)]
 mod tests;
+mod undo;
 
 use std::io::{self, Write};
 

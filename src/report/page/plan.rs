@@ -6,10 +6,11 @@ use super::html::{Escaped, Short, Whole};
 use super::kind::Kind;
 use super::parts::{self, Pick};
 use super::rows::{Field, OUTSIDE, Row, Rows, Tally, fields};
-use super::{PageAbout, begin, end};
+use super::{PageAbout, begin, end, undo};
 use crate::plan::{Blocked, Edit, PersonIx, Reason};
 use crate::report::plan_text::{cost_sentence, last_line};
 use crate::report::sections::{SHOWN, named, remedy_after};
+use crate::report::undo::in_short;
 use crate::report::view::{
     FieldChange, Marks, PlanView, changed_outside, compared, created, group_change,
 };
@@ -26,7 +27,11 @@ pub fn write_plan_html(
     about: &PageAbout,
 ) -> io::Result<()> {
     let plan = &planned.plan;
-    begin(out, &format!("Plan for {}", plan.job))?;
+    let title = match &planned.undoing {
+        None => format!("Plan for {}", plan.job),
+        Some(undoing) => format!("Plan that takes back run {} of {}", undoing.run, plan.job),
+    };
+    begin(out, &title)?;
     let mut rows = Rows::begin(out)?;
     each_row(planned, &mut |row| rows.push(row))?;
     let tally = rows.end()?;
@@ -47,6 +52,9 @@ pub fn write_plan_html(
     page.profiles(out)?;
     page.changed_outside(out)?;
     page.withheld(out)?;
+    if let Some(undoing) = &planned.undoing {
+        undo::not_undone(out, undoing, &tally)?;
+    }
     page.blocked(out)?;
     page.losses(out)?;
     parts::items(out, &tally, false, &page.elsewhere())?;
@@ -169,6 +177,9 @@ fn each_row(planned: &Planned, take: &mut dyn FnMut(&Row<'_>) -> io::Result<()>)
             ..Row::of(Kind::Withheld)
         })?;
     }
+    if let Some(undoing) = &planned.undoing {
+        undo::each_row(undoing, take)?;
+    }
     for item in &plan.blocked {
         let id = item.item();
         let kind = if planned.accepted.contains(&id) {
@@ -206,13 +217,24 @@ impl Page<'_> {
     fn head(&self, out: &mut dyn Write) -> io::Result<()> {
         let plan = &self.planned.plan;
         let refused = !plan.refusals.is_empty();
+        let (kicker, title) = match &self.planned.undoing {
+            None => (
+                "review of a plan",
+                format!("{}: {} → {}", plan.job, plan.source, plan.target),
+            ),
+            Some(undoing) => (
+                "review of a plan that takes a run back",
+                format!(
+                    "{}: run {} taken back at {}",
+                    plan.job, undoing.run, plan.target
+                ),
+            ),
+        };
         writeln!(
             out,
-            "<header><p class=\"kicker\">rosterd · review of a plan</p><h1>{}: {} → {}</h1>\n\
+            "<header><p class=\"kicker\">rosterd · {kicker}</p><h1>{}</h1>\n\
              <p class=\"lead{}\">{}</p>",
-            Escaped(&plan.job),
-            Escaped(&plan.source),
-            Escaped(&plan.target),
+            Escaped(&title),
             if refused { " stop" } else { "" },
             Escaped(&anstream::adapter::strip_str(&last_line(self.planned)).to_string())
         )?;
@@ -222,6 +244,14 @@ impl Page<'_> {
                 "<p class=\"note\">Nothing is remembered of this job yet: this is its first run, or its state was lost.</p>"
             )?;
         }
+        let not_undone = match &self.planned.undoing {
+            None => false,
+            Some(undoing) => {
+                let said = in_short(undoing);
+                writeln!(out, "<p class=\"note\">{}</p>", Escaped(&said))?;
+                !undoing.left.is_empty()
+            }
+        };
         writeln!(out, "<dl>")?;
         self.about.write(out)?;
         writeln!(
@@ -242,6 +272,7 @@ impl Page<'_> {
                 !plan.changed_outside.is_empty(),
             ),
             ("withheld", "Withheld", !plan.withheld.is_empty()),
+            ("not-undone", "Not undone", not_undone),
             ("blocked", "Blocked", !plan.blocked.is_empty()),
             ("losses", "Losses", !plan.losses.is_empty()),
             ("items", "Every item", self.tally.all > 0),
@@ -284,8 +315,11 @@ impl Page<'_> {
         writeln!(
             out,
             "</ul><p>To let these operations and no others of their kind pass, once and within seven days:</p>\n\
-             <pre>rosterd sync {} --approve {}</pre></section>",
-            Escaped(&plan.job),
+             <pre>rosterd {} --approve {}</pre></section>",
+            Escaped(&match &self.planned.undoing {
+                None => format!("sync {}", plan.job),
+                Some(_) => format!("apply {}", in_shell(self.file())),
+            }),
             Escaped(&first.approval)
         )
     }
@@ -630,11 +664,28 @@ impl Page<'_> {
 
     /// Says how the single items are got without the script.
     fn elsewhere(&self) -> String {
-        let job = Escaped(&self.planned.plan.job).to_string();
+        let command = self.command();
         format!(
-            "<code>rosterd plan {job} -v</code> prints them as text, and \
-             <code>rosterd plan {job} --format json</code> for programs."
+            "<code>{command} -v</code> prints them as text, and \
+             <code>{command} --format json</code> for programs."
         )
+    }
+
+    /// Returns the command that makes the plan, as markup.
+    fn command(&self) -> String {
+        match &self.planned.undoing {
+            None => format!("rosterd plan {}", Escaped(&self.planned.plan.job)),
+            Some(undoing) => format!("rosterd undo {}", Escaped(&undoing.run)),
+        }
+    }
+
+    /// Returns the file in which the plan is, or may be saved.
+    fn file(&self) -> &str {
+        let saved = self.about.saved.as_deref();
+        saved.unwrap_or(match self.planned.undoing {
+            None => "plan.json",
+            Some(_) => "undo.json",
+        })
     }
 
     /// Says what applying costs, and how exactly this plan is applied.
@@ -662,18 +713,29 @@ impl Page<'_> {
             .map(|refusal| format!(" --approve {}", Escaped(&refusal.approval)))
             .unwrap_or_default();
         match &self.about.saved {
-            Some(file) => writeln!(
+            Some(_) => writeln!(
                 out,
                 "<p>The plan on this page was saved. This applies it, once:</p>\n<pre>rosterd apply {}{approval}</pre>",
-                Escaped(&in_shell(file))
+                Escaped(&in_shell(self.file()))
             )?,
             None => writeln!(
                 out,
                 "<p>The plan on this page was not saved. This saves it, and makes this page anew of the same reading; \
                  as long as the fingerprint is <code>{}</code>, it is the same plan:</p>\n\
-                 <pre>rosterd plan {job} --out plan.json --format html &gt; plan.html\nrosterd apply plan.json{approval}</pre>",
-                Escaped(&plan.fingerprint)
+                 <pre>{command} --out {file} --format html &gt; {page}\nrosterd apply {file}{approval}</pre>",
+                Escaped(&plan.fingerprint),
+                command = self.command(),
+                file = self.file(),
+                page = self.file().replace(".json", ".html"),
             )?,
+        }
+        if self.planned.undoing.is_some() {
+            return writeln!(
+                out,
+                "<p>Applying reads again everything that the plan touches; where anything differs, nothing is written. \
+                 It pauses {job}, because the source still asks for what is undone: change it there, then \
+                 <code>rosterd resume {job}</code>.</p></section>"
+            );
         }
         writeln!(
             out,

@@ -55,8 +55,8 @@ pub struct Narrowed {
     pub unconcerned: Vec<String>,
     /// The counts of the whole plan.
     pub whole: Summary,
-    /// How many operations, withheld and blocked items, changes outside, losses and warnings the
-    /// whole plan has.
+    /// How many operations, withheld and blocked items, changes outside, losses, warnings and things
+    /// that are not undone the whole plan has.
     pub of: Parts,
 }
 
@@ -75,11 +75,14 @@ pub struct Parts {
     pub losses: usize,
     /// Warnings.
     pub warnings: usize,
+    /// What of a run that is taken back is not undone, or in part.
+    pub not_undone: usize,
 }
 
 impl Parts {
     /// Counts the lists of a plan.
-    pub fn of(plan: &Plan) -> Parts {
+    pub fn of(planned: &Planned) -> Parts {
+        let plan = &planned.plan;
         Parts {
             operations: plan.operations.len(),
             withheld: plan.withheld.len(),
@@ -87,6 +90,7 @@ impl Parts {
             changed_outside: plan.changed_outside.len(),
             losses: plan.losses.len(),
             warnings: plan.warnings.len(),
+            not_undone: planned.undoing.as_ref().map_or(0, |it| it.left.len()),
         }
     }
 }

@@ -59,6 +59,41 @@ fn a_run_is_taken_back_and_its_job_paused() {
 }
 
 #[test]
+fn a_part_of_an_undo_is_shown_and_the_whole_saved() {
+    let bed = Bed::new();
+    bed.sync();
+    let run = bed.newest_run();
+    let whole = bed
+        .run(&["undo", &run, "--format", "json"])
+        .json(&["operations", "not_undone"]);
+    let of = |key: &str, plan: &Value| plan[key].as_array().unwrap().len();
+    let words = ["undo", &run, "--only", "donor3@example.org"];
+    let ended = bed.run(&[&words[..], &["--out", "undo.json", "--format", "json"]].concat());
+    ended.assert(0);
+    let part = ended.json(&["only", "unconcerned", "whole", "not_undone"]);
+    let left = part["not_undone"].as_array().unwrap();
+    assert!(left.len() == 1 && left[0]["member"] == "donor3@example.org");
+    assert_eq!(part["whole"]["not_undone"], of("not_undone", &whole));
+    let saved: Value = serde_json::from_str(&bed.read("undo.json")).unwrap();
+    assert_eq!(of("operations", &saved), of("operations", &whole));
+
+    let text = bed.run(&words);
+    text.assert(0);
+    let said = format!(
+        "1 of {} things that are not undone",
+        of("not_undone", &whole)
+    );
+    assert!(text.out.contains(&said), "{said}: {}", text.out);
+    assert!(!text.out.contains("donor4@"), "{}", text.out);
+    let text = bed.run(&["undo", &run, "--only", "Donors"]);
+    text.assert(0);
+    assert!(text.out.contains("\"Donors\"") && !text.out.contains("Press"));
+    bed.run(&["undo", &run, "--only", "Nonesuch"]).complaint(2);
+    let page = [&words[..], &["--format", "html"]].concat();
+    assert!(bed.run(&page).complaint(2).contains("--only"));
+}
+
+#[test]
 fn the_run_of_a_pair_without_a_job_is_taken_back() {
     let bed = Bed::new();
     let config = bed.config("");

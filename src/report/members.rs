@@ -25,6 +25,13 @@ pub struct GroupThen {
     pub known: MembersThen,
 }
 
+/// What the state database can't know of a time.
+const NOT_KNOWN_THEN: [&str; 3] = [
+    "From the state database: whom rosterd brought, and who was on both sides. Whom others added, and the",
+    "source did not list, it never knew, nor whose address bounced, was held or not confirmed: they show as",
+    "members; what others changed shows from the next run on.",
+];
+
 /// One line of the list.
 struct Line<'a> {
     email: Option<&'a str>,
@@ -135,11 +142,7 @@ pub fn write_then_text(out: &mut dyn Write, then: &GroupThen, zone: &TimeZone) -
         }
     }
     write_lines(out, || then.known.members.iter().map(Line::of_then), zone)?;
-    writeln!(
-        out,
-        "\n{ASIDE}From the state database: whom rosterd brought, and who was on both sides. Whom others added,\n\
-         and the source did not list, it never knew; what others changed shows from the next run on.{ASIDE:#}"
-    )
+    writeln!(out, "\n{ASIDE}{}{ASIDE:#}", NOT_KNOWN_THEN.join("\n"))
 }
 
 fn title(group: &NamedGroup) -> String {
@@ -253,6 +256,9 @@ struct Document<'a, M: Serialize> {
     complete: bool,
     doubts: &'a [String],
     as_of: Vec<AsOf<'a>>,
+    /// What can't be known of the time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<String>,
     members: M,
 }
 
@@ -282,6 +288,7 @@ pub fn write_members_json(out: &mut dyn Write, members: &GroupMembers) -> io::Re
             complete: members.doubts.is_empty(),
             doubts: &members.doubts,
             as_of: Vec::new(),
+            note: None,
             members: OneByOne(|| members.members.iter().map(Line::of_now)),
         },
     )
@@ -313,6 +320,7 @@ pub fn write_then_json(out: &mut dyn Write, then: &GroupThen) -> io::Result<()> 
                 && then.known.jobs.iter().all(|job| job.knows(then.at)),
             doubts: &[],
             as_of: as_of.collect(),
+            note: Some(NOT_KNOWN_THEN.join(" ")),
             members: OneByOne(|| then.known.members.iter().map(Line::of_then)),
         },
     )

@@ -39,7 +39,8 @@ pub struct MemberThen {
     pub stood: Stood,
     /// From when on; nothing where it began before any run looked.
     pub since: Option<Timestamp>,
-    /// The run's start from which on a membership is known that no run brought.
+    /// The start of the run that saw it first, of a membership that no run brought, and of a refusal:
+    /// the person had refused by then.
     pub seen: Option<Timestamp>,
 }
 
@@ -234,6 +235,27 @@ impl Store {
                 missing.push((group, texts.of(row.get(1)?)?.to_owned()));
             }
             Ok(missing)
+        })
+    }
+
+    /// Returns the ids of the groups of a target account that runs wrote to under a name, in its very
+    /// spelling, whether or not a job links them still.
+    pub fn groups_named(&self, account: &str, name: &str) -> Result<Vec<String>, StateError> {
+        self.read(|connection| {
+            let mut texts = Texts::new(connection);
+            let mut select = connection.prepare_cached(
+                "SELECT DISTINCT target_group FROM run_items CROSS JOIN texts ON texts.id = -run_items.run CROSS JOIN runs ON runs.id = texts.text
+                 WHERE group_id = ?1 AND member IS NULL AND target_group IS NOT NULL
+                     AND runs.job IN (SELECT name FROM jobs WHERE target_account = ?2)",
+            )?;
+            let mut groups = Vec::new();
+            if let Some(name) = keys::find(connection, name)? {
+                let mut rows = select.query((name, account))?;
+                while let Some(row) = rows.next()? {
+                    groups.push(texts.of(row.get(0)?)?.to_owned());
+                }
+            }
+            Ok(groups)
         })
     }
 
@@ -591,8 +613,8 @@ impl Then<'_> {
                         None if is_listed => {
                             let refuser = Person {
                                 stood: Some(stood),
-                                since,
-                                seen: None,
+                                since: None,
+                                seen: since,
                                 address,
                             };
                             self.people.insert(id, refuser);
@@ -637,7 +659,7 @@ impl Then<'_> {
         Ok(())
     }
 
-    /// Tells whether a refusal was known at the time, and from when on.
+    /// Tells whether a refusal was known at the time, and which run's start that was from.
     fn refused(&self, since: &str, ended: Option<&str>) -> Option<(Stood, Option<Timestamp>)> {
         let parse = |text: &str| text.parse::<Timestamp>().ok();
         let (since, ended) = (parse(since), ended.and_then(parse));
@@ -705,8 +727,8 @@ fn is_within(micros: Option<i64>, window: Option<Window>) -> bool {
     within.is_some_and(|(at, (start, end))| (start..=end).contains(&at))
 }
 
-/// Notes a refusal: the first that is known says since when.
-fn refuse(person: &mut Person, stood: Stood, since: Option<Timestamp>) {
+/// Notes a refusal: the first that is known says when it was seen.
+fn refuse(person: &mut Person, stood: Stood, seen: Option<Timestamp>) {
     if stood == Stood::NotKnown {
         if person.stood.is_none_or(|known| known == Stood::Member) {
             person.stood = Some(Stood::NotKnown);
@@ -714,16 +736,16 @@ fn refuse(person: &mut Person, stood: Stood, since: Option<Timestamp>) {
         }
         return;
     }
-    let earlier = match (person.stood, person.since) {
-        (Some(Stood::OptedOut), Some(known)) => since.is_none_or(|since| since < known),
+    let earlier = match (person.stood, person.seen) {
+        (Some(Stood::OptedOut), Some(known)) => seen.is_none_or(|seen| seen < known),
         (Some(Stood::OptedOut), None) => false,
         _ => true,
     };
     if earlier {
-        person.since = since;
+        person.seen = seen;
     }
     person.stood = Some(Stood::OptedOut);
-    person.seen = None;
+    person.since = None;
 }
 
 /// Returns the contacts and the addresses that a fact is of.

@@ -27,7 +27,7 @@ use crate::state::{MembersThen, Store};
 ///
 /// With `--at` no provider is asked. rosterd remembers, of the groups that its jobs write to, whom it
 /// brought and who was on both sides, from run to run; whom others added and the source does not list it
-/// does not know. What others changed between two runs shows from the second one on, and what a run was
+/// does not know, nor whose address bounced, was held or not confirmed then. What others changed between two runs shows from the second one on, and what a run was
 /// changing at that very time is "not known".
 #[derive(clap::Args, Debug)]
 pub(crate) struct MembersArgs {
@@ -229,9 +229,43 @@ fn remembered(
                     return Ok((group, known));
                 }
             }
-            Err(not_written(store, config, asked, nobody)?)
+            match no_longer_linked(store, asked, account)?.as_slice() {
+                [] => Err(not_written(store, config, asked, nobody)?),
+                [(group, account)] => {
+                    let known = store.members_at(account, &group.id, at)?;
+                    Ok((group.clone(), known))
+                }
+                several => {
+                    let groups = several.iter().map(|(group, _)| group.clone());
+                    Err(asked.unclear(MeantGroup::Several(groups.collect())))
+                }
+            }
         }
     }
+}
+
+/// Finds the groups to which runs wrote under the name that was typed, with their accounts: they may be
+/// archived or deleted since.
+fn no_longer_linked(
+    store: &Store,
+    asked: &Asked,
+    account: impl Fn(&str) -> Option<String>,
+) -> Result<Vec<(NamedGroup, String)>, CommandError> {
+    let mut groups = Vec::new();
+    for provider in &asked.providers {
+        let Some(account) = account(provider) else {
+            continue;
+        };
+        for id in store.groups_named(&account, &asked.text)? {
+            let group = NamedGroup {
+                provider: provider.clone(),
+                id,
+                name: asked.text.clone(),
+            };
+            groups.push((group, account.clone()));
+        }
+    }
+    Ok(groups)
 }
 
 /// Says that nobody remembers a group, and which one may be meant.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{at, count_rows, group_link, link_member, membership};
 use crate::state::{
-    AudienceKey, Change, MembersThen, Outcome, PersonKey, RunEnd, RunStart, Stood, Store,
+    AudienceKey, Change, MembersThen, Outcome, PersonKey, RunEnd, RunItem, RunStart, Stood, Store,
 };
 
 const ACCOUNT: &str = "H-mail";
@@ -263,11 +263,12 @@ fn a_refusal_counts_from_the_run_that_saw_it_for_those_who_were_there() {
     );
     assert_eq!(
         said(&store, 250),
-        ["ana@example.org out 200 -", "bo@example.org in - 100"]
+        ["ana@example.org out - 200", "bo@example.org in - 100"],
+        "when somebody refused nobody knows: a run found it so"
     );
     assert_eq!(
         said(&store, 350),
-        ["ana@example.org out 200 -", "bo@example.org out 300 -"],
+        ["ana@example.org out - 200", "bo@example.org out - 300"],
         "who never was in the group is not said to have been"
     );
 }
@@ -300,6 +301,34 @@ fn what_history_let_go_is_not_known_and_the_forgotten_are_not_there() {
     run(&store, "f", 600, &[membership("job", "g", "t9", true)]);
     store.prune(at(599)).unwrap();
     assert_eq!(count_rows(&store, "past_memberships"), 0);
+}
+
+#[test]
+fn a_group_is_known_by_the_names_under_which_runs_wrote_to_it() {
+    let store = store();
+    store.register_job("elsewhere", "H-crm", "H-other").unwrap();
+    run(&store, "a", 100, &people());
+    let item = |id: &str, name: &str, member: Option<&str>| RunItem {
+        op: "archive_group".into(),
+        group: Some(name.into()),
+        group_id: Some(id.into()),
+        member: member.map(str::to_owned),
+        outcome: "done".into(),
+        ..RunItem::default()
+    };
+    let items = [
+        item("g", "Donors", None),
+        item("g", "Givers", None),
+        item("h", "Donors", None),
+        item("i", "Press", Some("ana@example.org")),
+    ];
+    store.add_run_items("a", &items).unwrap();
+    let named = |account: &str, name: &str| store.groups_named(account, name).unwrap();
+    assert_eq!(named(ACCOUNT, "Donors"), ["g", "h"]);
+    assert_eq!(named(ACCOUNT, "Givers"), ["g"]);
+    assert_eq!(named("H-other", "Givers"), Vec::<String>::new());
+    assert_eq!(named(ACCOUNT, "Press"), Vec::<String>::new());
+    assert_eq!(named(ACCOUNT, "Nobody's"), Vec::<String>::new());
 }
 
 #[test]

@@ -164,7 +164,8 @@ fn who_was_in_a_group_is_known_from_run_to_run_at_every_kind() {
             let since = |address: &str| then[address].1.as_ref();
             assert!(same_moment(since(stayer), &first.0), "{place}");
             assert!(same_moment(since(newcomer), &second.0), "{place}");
-            assert!(same_moment(since(refuser), &second.0), "{place}");
+            // When somebody refused nobody knows: the second run found it so.
+            assert_eq!(since(refuser), None, "{place}");
         }
         // The account says the same of those whom it lists.
         let now = now(&bed, &format!("{target}/Patrons"));
@@ -198,6 +199,50 @@ fn who_was_in_a_group_is_known_from_run_to_run_at_every_kind() {
         let at_source = self::now(&bed, &format!("{source}/Patrons"));
         assert_eq!(state(&at_source, newcomer), Some("active"), "{place}");
     }
+}
+
+#[test]
+fn a_group_that_no_job_links_any_more_is_known_by_the_name_that_it_had() {
+    let mut world = plain_world().without_pace();
+    let source = group_of(world.account_mut("crm"), "Donors", "donor", 3);
+    let bed = bed(world, "crm", "mail", "");
+    bed.account("crm", |crm| {
+        let refuses = crm.contact_by_email("donor2@example.org").unwrap();
+        crm.opt_out_of_group(source, refuses);
+    });
+    bed.sync();
+    bed.account("crm", |crm| {
+        let refuses = crm.contact_by_email("donor1@example.org").unwrap();
+        crm.opt_out_of_account(refuses);
+    });
+    bed.sync();
+    let second = &runs(&bed)[1];
+    let ended = bed.run(&["members", "Donors", "--at", "0 s ago", "--format", "json"]);
+    let listed = ended.json(&["members", "note"]);
+    let members = listed["members"].as_array().unwrap();
+    let refuser = |member: &&Value| member["email"] == "donor1@example.org";
+    let refuser = members.iter().find(refuser).unwrap();
+    assert_eq!(refuser["state"], "opted_out");
+    let seen = refuser["seen"].as_str().map(str::to_owned);
+    assert!(same_moment(seen.as_ref(), &second.0), "{refuser}");
+    assert_eq!(
+        refuser["since"],
+        Value::Null,
+        "when they refused nobody knows"
+    );
+    let text = bed.run(&["members", "Donors", "--at", "0 s ago"]);
+    for said in ["before rosterd saw it", "bounced"] {
+        assert!(text.out.contains(said), "{said}: {}", text.out);
+    }
+
+    bed.run(&["unlink", "crm-to-mail", &source.to_string()])
+        .assert(0);
+    let then = at(&bed, "Donors", &runs(&bed)[0].1);
+    assert_eq!(state(&then, "donor0@example.org"), Some("active"));
+    let said = bed.run(&["members", "Donors", "--at", "0 s ago"]);
+    assert!(said.complaint(2).contains("no job links it any more"));
+    bed.run(&["members", "Nonesuch", "--at", "0 s ago"])
+        .complaint(2);
 }
 
 #[test]

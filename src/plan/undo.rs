@@ -13,10 +13,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use compact_str::CompactString;
 
+use super::base::GroupLink;
 use super::fields::FieldEdit;
 use super::fingerprint::Basis;
 use super::guard::{Judged, judge};
-use super::{Edit, GroupPair, Inputs, PairIx, PersonIx, Plan, Summary};
+use super::{Edit, GroupPair, Inputs, PairIx, PersonIx, Plan, Summary, fold_group_name};
 use crate::model::{Group, Listing, Record, Value};
 use members::Refusing;
 pub use seats::SEAT;
@@ -294,6 +295,12 @@ struct Inverse<'a> {
     pairs: &'a [GroupPair],
     ask: &'a UndoInputs<'a>,
     pair_of: HashMap<&'a str, PairIx>,
+    /// The groups of the target by id: whoever was put in or taken out asks for one.
+    groups: HashMap<&'a str, &'a Group>,
+    /// How many groups of the target have a name, by what tells names apart.
+    names: HashMap<String, usize>,
+    /// What is remembered of the groups, by the target's id.
+    links: HashMap<&'a str, &'a GroupLink>,
     /// Who was put into which group, by the target's ids.
     added: HashMap<&'a str, HashSet<&'a str>>,
     /// Whom the run created, by the target's ids.
@@ -326,11 +333,20 @@ impl<'a> Inverse<'a> {
                 added.entry(group).or_default().insert(member);
             }
         }
+        let groups = inputs.target.groups.seen();
+        let mut names: HashMap<String, usize> = HashMap::new();
+        for group in groups {
+            *names.entry(fold_group_name(&group.name)).or_default() += 1;
+        }
+        let links = inputs.base.groups.iter();
         Inverse {
             inputs,
             pairs: &forward.pairs,
             ask,
             pair_of,
+            groups: groups.iter().rev().map(|it| (it.id.as_str(), it)).collect(),
+            names,
+            links: links.rev().map(|it| (it.target.as_str(), it)).collect(),
             added,
             created: ask
                 .did
@@ -399,7 +415,7 @@ impl<'a> Inverse<'a> {
         let mails = |pair: &PairIx| {
             let target = self.pairs[pair.0 as usize].target.as_deref();
             target
-                .and_then(|id| self.inputs.target.group(id))
+                .and_then(|id| self.groups.get(id).copied())
                 .filter(|group| group.auto_response)
         };
         for group in out.keys().filter_map(mails) {
@@ -471,7 +487,7 @@ impl<'a> Inverse<'a> {
 
     fn group_of(&self, id: &str) -> Result<(PairIx, &'a Group), Left> {
         let pair = *self.pair_of.get(id).ok_or(Left::NotFilled)?;
-        let group = self.inputs.target.group(id);
+        let group = self.groups.get(id).copied();
         Ok((pair, group.ok_or(Left::NotFilled)?))
     }
 

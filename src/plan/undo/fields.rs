@@ -79,8 +79,8 @@ impl<'a> Inverse<'a> {
     /// Tells whether another group of the target has a name.
     fn is_name_taken(&self, group: &Group, name: &str) -> bool {
         let name = fold_group_name(name);
-        let mut groups = self.inputs.target.groups.seen().iter();
-        groups.any(|other| other.id != group.id && fold_group_name(&other.name) == name)
+        let own = usize::from(fold_group_name(&group.name) == name);
+        self.names.get(&name).is_some_and(|named| *named > own)
     }
 
     fn write_group(&mut self, pair: PairIx, group: &Group, back: &FieldsBack) {
@@ -89,7 +89,7 @@ impl<'a> Inverse<'a> {
         }
         let (mut fields, before) = (back.set.clone(), back.before.clone());
         // Where an edit replaces the whole, what no reading shows has to be repeated.
-        let link = self.inputs.base.group_of_target(&group.id);
+        let link = self.links.get(group.id.as_str()).copied();
         let specs = self.inputs.target_schema.groups.iter();
         for spec in specs.filter(|spec| spec.may_be_unshown && !group.wire.contains_key(spec.wire))
         {

@@ -29,7 +29,7 @@ impl<'a> Inverse<'a> {
         }
         let (pair, group) = self.group(did)?;
         let inputs = self.inputs;
-        let link = inputs.base.group_of_target(&group.id);
+        let link = self.links.get(group.id.as_str()).copied();
         let link = link.filter(|link| link.origin == Origin::Created);
         let link = link.ok_or(Left::ChangedSince)?;
         // A flag that the source shows by now is nobody's to lift, whatever it was once.
@@ -87,10 +87,7 @@ impl<'a> Inverse<'a> {
     /// Tells whether the group of an item is archived, or certainly not there any more.
     pub(super) fn is_gone(&self, did: &Did) -> bool {
         let groups = &self.inputs.target.groups;
-        let group = did
-            .group_id
-            .as_deref()
-            .map(|id| self.inputs.target.group(id));
+        let group = did.group_id.as_deref().map(|id| self.groups.get(id));
         match group {
             Some(Some(group)) => group.status == GroupStatus::Archived,
             Some(None) => groups.complete().is_some(),
@@ -162,7 +159,7 @@ impl<'a> Inverse<'a> {
         let listing = self.listing(pair)?;
         let inputs = self.inputs;
         let target = self.pairs[pair.0 as usize].target.as_deref();
-        let group = target.and_then(|id| inputs.target.group(id));
+        let group = target.and_then(|id| self.groups.get(id));
         let mails = group.is_none_or(|group| group.auto_response);
         if mails && !inputs.policy.allow_auto_response {
             return Err(Left::NotFilled);

@@ -46,15 +46,17 @@ impl ToUndo {
                 });
             }
         }
+        // Whichever job's they are: what another one wrote since at the same account is no more to be
+        // overwritten than what this one did.
+        let later = store.later_runs(run)?;
         let mut touched: HashMap<String, Touched> = HashMap::new();
-        for (at, done) in did.iter().enumerate() {
+        // The newest run is the one that is taken back most often, and nothing was done since.
+        let done = did.iter().enumerate();
+        for (at, done) in done.filter(|_| !later.is_empty()) {
             for (key, field) in keys(done) {
                 touched.entry(key).or_default().by.push((at, field));
             }
         }
-        // Whichever job's they are: what another one wrote since at the same account is no more to be
-        // overwritten than what this one did.
-        let later = store.later_runs(run)?;
         for (number, other) in later.iter().enumerate() {
             for item in store.run_items(&other.id) {
                 let item = item?;

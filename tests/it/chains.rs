@@ -206,3 +206,39 @@ async fn what_the_middle_cannot_hold_comes_back_at_the_end() {
         }
     }
 }
+
+/// Who is found in the middle and gets a profile there, and whose profile changes there, must not lose in
+/// the next job what the middle can't hold.
+#[tokio::test(start_paused = true)]
+async fn what_the_middle_cannot_hold_of_a_changed_profile_follows_in_the_same_round() {
+    for (first, last) in [("mail", "mail2"), ("crm", "crm2")] {
+        let mut world = plain_world();
+        let account = world.account_mut(first);
+        let group = group_of(account, "News", "person", 6);
+        fill(account, group);
+        let middle = world.account_mut("campaigns");
+        middle.add_contact("person2@example.org");
+        let jobs = format!(
+            "[jobs.out]\nsource = \"{first}\"\ntarget = \"campaigns\"\nmode = \"managed\"\n\
+             [jobs.on]\nsource = \"campaigns\"\ntarget = \"{last}\"\nmode = \"managed\"\n[jobs.on.groups]\nprotect = false\n"
+        );
+        let chain = Chain {
+            bench: bench_of(world, &jobs),
+            first,
+            last,
+        };
+        chain.pass_on().await;
+        chain.assert_alike(&format!("{first}, found"));
+        chain.bench.account(first, |account| {
+            let contact = account.contact_by_email("person3@example.org").unwrap();
+            account.change_contact(contact, [("phone", "+1 555 0199"), ("zip", "09999")], []);
+        });
+        chain.pass_on().await;
+        chain.assert_alike(&format!("{first}, changed"));
+        chain.bench.writes();
+        for job in ["out", "on"] {
+            chain.bench.sync_of(job).await;
+            assert_eq!(chain.bench.sent(), [], "{first}: {job}");
+        }
+    }
+}

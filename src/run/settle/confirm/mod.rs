@@ -89,6 +89,11 @@ impl Confirming<'_> {
             Write::UpdateMembers { edits } => {
                 if let (Some(person), Some(edit)) = (item.person, edits.get(position)) {
                     changes.extend(self.profile_written(person, &edit.fields)?);
+                    // A later job of the same service may read this person within minutes. What an
+                    // undo writes is not what the source holds.
+                    if !self.known.undoes {
+                        changes.extend(self.carried_of_person(person, &edit.id)?);
+                    }
                 }
             }
             Write::ChangeAddress { .. } => {

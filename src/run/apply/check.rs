@@ -94,8 +94,10 @@ impl Applying<'_> {
         let mut people = BTreeSet::new();
         if is_read_together(&self.handle) && !groups.is_empty() && self.profiles_seen.is_none() {
             let items = self.open.iter().flat_map(|open| open.open().items);
-            let new = items.filter(|item| self.is_new(item));
-            people.extend(new.filter_map(|item| item.person));
+            // All whose profile is read back in the end: whoever is missing in this reading would be
+            // waited for as if the provider did not show them yet.
+            let written = items.filter(|item| item.op == "update_member" || self.is_new(item));
+            people.extend(written.filter_map(|item| item.person));
             people.extend(self.people_written.iter().copied());
         }
         if people.is_empty() {

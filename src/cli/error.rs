@@ -67,7 +67,7 @@ impl CommandError {
     }
 
     /// Returns the sentence.
-    pub(super) fn message(&self) -> &str {
+    pub(crate) fn message(&self) -> &str {
         &self.message
     }
 

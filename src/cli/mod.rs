@@ -29,6 +29,8 @@ use clap::{
 use indicatif::MultiProgress;
 
 use commands as command;
+pub(crate) use commands::apply::saved_plan;
+pub(crate) use commands::plan::save as save_plan;
 use context::Context;
 pub use error::CommandError;
 pub use exit::ExitCode;

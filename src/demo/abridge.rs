@@ -1,12 +1,12 @@
 //! Shortens a printed plan to what a reader of a story wants to see.
 
 /// Entries shown of each section.
-const ENTRIES: usize = 4;
+const ENTRIES: usize = 2;
 /// Lines shown below each entry.
 const DETAILS: usize = 2;
 
 /// Keeps the first entries of each section and the first lines below each entry, and counts the
-/// rest.
+/// rest, what the plan itself had left out included.
 ///
 /// Sections are separated by empty lines; an entry is indented, what belongs to it is indented
 /// more.
@@ -21,15 +21,38 @@ pub(super) fn abridge(text: &str) -> String {
 
 /// Keeps what a plan does and leaves out what it does not do, which a reader has seen before.
 pub(super) fn operations_only(text: &str) -> String {
-    let explains = |section: &&str| {
+    without(text, &["Withheld", "Blocked", "Losses", "Warnings"])
+}
+
+/// Keeps how a run ended and leaves out what its plan has shown already.
+pub(super) fn outcome_only(text: &str) -> String {
+    without(text, &["Losses", "Warnings"])
+}
+
+/// Keeps everything.
+pub(super) fn whole(text: &str) -> String {
+    text.to_owned()
+}
+
+/// Keeps what the target can't hold.
+pub(super) fn losses_only(text: &str) -> String {
+    let is_loss = |section: &&str| {
         let title = anstream::adapter::strip_str(section).to_string();
-        ["Withheld", "Blocked", "Losses", "Warnings"]
-            .iter()
-            .any(|word| title.starts_with(word))
+        title.starts_with("Losses") || title.starts_with("Plan:")
+    };
+    let kept: Vec<&str> = text.trim_end().split("\n\n").filter(is_loss).collect();
+    abridge(&kept.join("\n\n"))
+}
+
+/// Leaves out the sections whose titles begin with one of some words.
+fn without(text: &str, words: &[&str]) -> String {
+    let stays = |section: &&str| {
+        let title = anstream::adapter::strip_str(section).to_string();
+        !words.iter().any(|word| title.starts_with(word))
     };
     text.trim_end()
         .split("\n\n")
-        .filter(|section| !explains(section))
+        .filter(stays)
         .collect::<Vec<_>>()
         .join("\n\n")
         + "\n"
@@ -37,43 +60,50 @@ pub(super) fn operations_only(text: &str) -> String {
 
 fn section(text: &str) -> String {
     let mut kept = Vec::new();
-    let mut entries = 0;
-    let mut details = 0;
-    let mut hidden_details = 0;
+    let (mut entries, mut details) = (0, 0);
+    // What is left out: of entries, and of the lines below the entry at hand.
+    let (mut hidden, mut hidden_details) = (0, 0);
     for line in text.lines() {
+        let left_out = left_out(line);
         match indent(line) {
             0 => kept.push(line.to_owned()),
             1..=3 => {
                 more(&mut kept, "        ", "line", &mut hidden_details);
-                entries += 1;
                 details = 0;
-                if entries <= ENTRIES {
-                    kept.push(line.to_owned());
+                match left_out {
+                    Some(number) => hidden += number,
+                    None if entries < ENTRIES => kept.push(line.to_owned()),
+                    None => hidden += 1,
                 }
+                entries += usize::from(left_out.is_none());
             }
             _ if entries > ENTRIES => {}
             _ => {
-                details += 1;
-                // A single line is not worth being replaced by a line that counts it.
-                if details <= DETAILS {
-                    kept.push(line.to_owned());
-                } else {
-                    hidden_details += 1;
+                details += usize::from(left_out.is_none());
+                match left_out {
+                    Some(number) => hidden_details += number,
+                    None if details <= DETAILS => kept.push(line.to_owned()),
+                    None => hidden_details += 1,
                 }
             }
         }
     }
     more(&mut kept, "        ", "line", &mut hidden_details);
-    more(
-        &mut kept,
-        "  ",
-        "entry",
-        &mut entries.saturating_sub(ENTRIES),
-    );
+    more(&mut kept, "  ", "entry", &mut hidden);
     kept.join("\n")
 }
 
-fn more(kept: &mut Vec<String>, lead: &str, one: &str, hidden: &mut usize) {
+/// Reads how many things a line stands for that were left out already.
+fn left_out(line: &str) -> Option<u64> {
+    let plain = anstream::adapter::strip_str(line).to_string();
+    let (number, _) = plain
+        .trim_start()
+        .strip_prefix("… and ")?
+        .split_once(" more")?;
+    number.replace(',', "").parse().ok()
+}
+
+fn more(kept: &mut Vec<String>, lead: &str, one: &str, hidden: &mut u64) {
     let many = if one == "entry" { "entries" } else { "lines" };
     match std::mem::take(hidden) {
         0 => {}
@@ -111,11 +141,23 @@ mod tests {
               y  2
                 … 2 more lines
           + B
-          + C
-          + D
-          … 2 more entries
+          … 4 more entries
 
         Last line.
+        ");
+    }
+
+    #[test]
+    fn what_the_plan_left_out_is_counted_with_the_rest() {
+        let text = "Groups\n  + A\n      x\n      y\n      z\n      \u{1b}[2m… and 1,000 more (-v shows all)\u{1b}[0m\n  + B\n  + C\n  + D\n  … and 8 more (-v shows all)\n";
+        insta::assert_snapshot!(abridge(text), @r"
+        Groups
+          + A
+              x
+              y
+                … 1001 more lines
+          + B
+          … 10 more entries
         ");
     }
 }

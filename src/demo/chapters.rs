@@ -1,56 +1,78 @@
-//! The chapters between GreenRope and emfluence: the first run, a day, a slip of the hand, a change
-//! of mind.
+//! The chapters between GreenRope and emfluence: a plan, its application, a day.
 
-use anyhow::ensure;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, ensure};
 
 use super::abridge::{abridge, operations_only};
+use super::compare::Shares;
 use super::scenes::{self, Cast};
-use super::stage::{BACK, LISTS, ONWARD, is_passed_on};
+use super::stage::ONWARD;
 use super::story::Story;
-use crate::emulator::Actor;
-use crate::report::{harmless, write_plan_text, write_run_text};
-use crate::run::{Outcome, SyncOptions};
+use crate::cli::{save_plan, saved_plan};
+use crate::plan::{Edit, PersonIx, Plan};
+use crate::report::{write_plan_text, write_run_text};
+use crate::run::{Outcome, Planned, RunReport};
 
-fn all(_: &str) -> bool {
+pub(super) fn all(_: &str) -> bool {
     true
 }
 
 impl Story<'_> {
-    pub(super) async fn first_run(&mut self) -> anyhow::Result<()> {
-        self.chapter(&format!(
-            "The plan of job {ONWARD}, before anything is written (abridged)"
-        ))?;
+    /// Returns where the plan was saved.
+    pub(super) async fn review(&mut self) -> anyhow::Result<PathBuf> {
+        self.chapter()?;
+        self.command(&format!("plan {ONWARD} --out plan.json"))?;
         let planned = Box::pin(self.stage.runner.plan(ONWARD)).await?;
+        let file = self.save("plan.json", &planned)?;
         self.show(abridge, |out| write_plan_text(out, &planned, false))?;
-        self.chapter("The first run")?;
-        self.traffic();
-        let report = self.sync(ONWARD).await?;
-        self.show_run(&report)?;
-        let traffic = self.traffic();
-        let verdict = self.compare("crm", "mail", all)?;
-        self.proved(&format!(
-            "{} groups compared in the accounts themselves: {} memberships get mail, nobody is missing, nobody who refused is mailed.",
-            verdict.groups, verdict.mailed
-        ))?;
+        let counted = Counted::of(&planned.plan);
         self.say(&format!(
-            "  It took {} requests that read and {} that wrote.",
-            traffic.reads, traffic.writes
-        ))
+            "\n  {} opt-outs = {} of the whole account + {} of single groups; {} new people = {} who join a group + {} who are\n  created only to hold their opt-out.",
+            counted.of_account + counted.of_groups,
+            counted.of_account,
+            counted.of_groups,
+            counted.created,
+            counted.created - counted.only_to_refuse,
+            counted.only_to_refuse
+        ))?;
+        let traffic = self.traffic();
+        ensure!(traffic.writes == 0, "a plan wrote");
+        self.proved("Nothing was written. `--format html > plan.html` makes a page of the plan that a colleague can review.")?;
+        Ok(file)
     }
 
-    pub(super) async fn nothing_to_do(&mut self) -> anyhow::Result<()> {
-        self.chapter("The same run again")?;
-        let traffic = self.sync_in_vain(ONWARD).await?;
+    pub(super) async fn apply_reviewed(&mut self, file: &Path) -> anyhow::Result<()> {
+        self.chapter()?;
+        self.command("apply plan.json")?;
+        let report = self.apply(file).await?;
+        self.show_run(&report)?;
+        let verdict = self.compare("crm", "mail", all)?;
+        let Shares {
+            listed,
+            mailed,
+            refuse,
+            undeliverable,
+            no_address,
+            twice,
+        } = verdict.shares;
+        ensure!(
+            listed == mailed + refuse + undeliverable + no_address + twice,
+            "{listed} memberships do not add up"
+        );
         self.proved(&format!(
-            "{} requests that read reached the accounts, and 0 that write.",
-            traffic.reads
-        ))
+            "{} groups compared in the accounts themselves. Of {listed} memberships at the source {mailed} get mail at the target;\n  {refuse} refuse it, {undeliverable} can't be delivered, {no_address} have no usable address, {twice} are second records of one person.",
+            verdict.groups
+        ))?;
+        self.say("\nThe next run finds nothing to do:\n")?;
+        self.sync_in_vain(ONWARD).await
     }
 
     /// Returns the people whose day it was.
     pub(super) async fn everyday(&mut self) -> anyhow::Result<Cast> {
-        self.chapter("A day at the source")?;
-        let cast = self.stage.emulator.with_world(scenes::everyday_changes)?;
+        self.chapter()?;
+        let mut cast = self.stage.emulator.with_world(scenes::everyday_changes)?;
         for line in [
             format!("{} refuses all mail", cast.refuser),
             format!("{} refuses the mail of \"{}\"", cast.reluctant, cast.group),
@@ -64,128 +86,80 @@ impl Story<'_> {
         ] {
             self.say(&format!("  - {line}"))?;
         }
-        self.say("\nThe plan holds these six things and nothing else (what is withheld, blocked and lost stays as above):\n")?;
+        self.say("\nThe plan holds these six things and nothing else:\n")?;
+        self.command(&format!("plan {ONWARD}"))?;
         let planned = Box::pin(self.stage.runner.plan(ONWARD)).await?;
         self.show(operations_only, |out| write_plan_text(out, &planned, false))?;
+        self.say("")?;
+        self.command(&format!("sync {ONWARD}"))?;
         self.traffic();
         let report = self.sync(ONWARD).await?;
         let traffic = self.traffic();
-        self.say("")?;
         self.show_last_line(&report)?;
         self.compare("crm", "mail", all)?;
+        cast.run.clone_from(&report.run);
         self.proved(&format!(
-            "Applied with {} requests that write; both accounts agree again.",
+            "{} requests wrote, opt-outs first; both accounts agree again.",
             traffic.writes
         ))?;
         Ok(cast)
     }
 
-    pub(super) async fn accident(&mut self) -> anyhow::Result<()> {
-        self.chapter("A slip of the hand")?;
-        let accident = self.stage.emulator.with_world(scenes::accident)?;
-        self.say(&format!(
-            "Somebody at the source takes {} people out of \"{}\". The next run:\n",
-            accident.lost.len(),
-            accident.name
-        ))?;
-        self.traffic();
-        let report = Box::pin(self.stage.runner.sync(ONWARD, SyncOptions::default())).await?;
-        let traffic = self.traffic();
-        ensure!(
-            report.outcome == Outcome::Refused,
-            "a run that takes {} people out of a group was not refused",
-            accident.lost.len()
-        );
-        ensure!(
-            traffic.writes == 0,
-            "a refused run sent {} requests that write",
-            traffic.writes
-        );
-        self.show(abridge, |out| write_run_text(out, &report, false))?;
-        self.proved("0 requests that write reached the accounts. The service would wait here, and go on by itself once this is repaired.")?;
-        self.stage
-            .emulator
-            .with_world(|world| scenes::repair(world, &accident));
-        let report = self.sync(ONWARD).await?;
-        self.say("\nThe people are put back at the source, and the next run is an ordinary one:")?;
-        self.show_last_line(&report)
+    /// Saves a plan as `--out` does.
+    pub(super) fn save(&self, name: &str, planned: &Planned) -> anyhow::Result<PathBuf> {
+        let file = self.stage.directory().join(name);
+        save_plan(&file, planned).with_context(|| format!("saving {}", file.display()))?;
+        Ok(file)
     }
 
-    pub(super) async fn change_of_mind(&mut self, refuser: &str) -> anyhow::Result<()> {
-        self.chapter("Consent")?;
-        self.stage
-            .emulator
-            .with_world(|world| scenes::change_of_mind(world, refuser))?;
-        self.say(&format!(
-            "{refuser}, who had refused all mail, subscribes again at the source.\n"
-        ))?;
-        let planned = Box::pin(self.stage.runner.plan(ONWARD)).await?;
-        let of_person = planned.plan.withheld.iter().filter(|withheld| {
-            withheld
-                .member
-                .is_some_and(|member| planned.address(member) == refuser)
-        });
-        let withheld: Vec<_> = of_person
-            .map(|withheld| {
-                (
-                    planned.plan.pair(withheld.pair).name.clone(),
-                    withheld.reason,
-                )
-            })
-            .collect();
-        for (group, reason) in &withheld {
-            self.say(&format!(
-                "  o withheld from \"{}\": {}",
-                harmless(group),
-                reason.as_str()
-            ))?;
-        }
-        if withheld.is_empty() {
-            self.say("  The plan does nothing about it: emfluence still lists the person, as somebody who refuses mail.")?;
-        }
-        for job in [ONWARD, LISTS, BACK] {
-            let report = self.sync(job).await?;
-            self.show_last_line(&report)?;
-        }
-        let mailed = self.stage.emulator.with_world(|world| {
-            let mailed_by = |name: &str, covers: fn(&str) -> bool| {
-                let account = world.account(name);
-                let groups = account.groups.values().filter(|group| covers(&group.name));
-                groups
-                    .filter(|group| {
-                        account
-                            .mailed_by(group.id)
-                            .binary_search(&refuser.to_owned())
-                            .is_ok()
-                    })
-                    .count()
-            };
-            mailed_by("mail", all)
-                + mailed_by("campaigns", is_passed_on)
-                + mailed_by("mail2", is_passed_on)
-        });
+    /// Applies a saved plan as `rosterd apply` does.
+    pub(super) async fn apply(&mut self, file: &Path) -> anyhow::Result<RunReport> {
+        let saved = saved_plan(file).map_err(|error| anyhow::anyhow!("{}", error.message()))?;
+        let report = Box::pin(self.stage.runner.apply(&saved, None)).await?;
+        let mut text = Vec::new();
+        write_run_text(&mut text, &report, false)?;
         ensure!(
-            mailed == 0,
-            "somebody who refused all mail is mailed by {mailed} groups"
+            matches!(report.outcome, Outcome::Done | Outcome::Partial)
+                && report.failures.is_empty(),
+            "a saved plan was not applied:\n{}",
+            String::from_utf8_lossy(&text)
         );
-        self.proved("No group that the jobs write to mails this person: a refusal is undone only by the person, at the target.")?;
-        let undone = self
-            .stage
-            .emulator
-            .history()
-            .into_iter()
-            .filter(|event| event.actor != Actor::Person && event.change.undoes_opt_out());
-        let undone = undone.count();
-        ensure!(undone == 0, "{undone} opt-outs were undone by requests");
-        let misuse = self.stage.emulator.misuse();
-        ensure!(
-            misuse.is_empty(),
-            "the emulated accounts complain of {} requests, first of {:?} in {}",
-            misuse.len(),
-            misuse[0].kind,
-            misuse[0].operation
-        );
-        let requests = self.stage.emulator.requests().len();
-        self.proved(&format!("The accounts saw {requests} requests: none undid an opt-out, and none broke a provider's rules."))
+        Ok(report)
+    }
+}
+
+/// The figures that a plan's sections give one by one.
+#[derive(Default)]
+struct Counted {
+    of_account: usize,
+    of_groups: usize,
+    created: usize,
+    only_to_refuse: usize,
+}
+
+impl Counted {
+    fn of(plan: &Plan) -> Counted {
+        let mut counted = Counted::default();
+        let mut joining: BTreeSet<PersonIx> = BTreeSet::new();
+        for edit in &plan.operations {
+            match edit {
+                Edit::SetOptOut {
+                    pair: None,
+                    members,
+                    ..
+                } => counted.of_account += members.len(),
+                Edit::SetOptOut { members, .. } => counted.of_groups += members.len(),
+                Edit::AddMemberships { members, .. } => joining.extend(members),
+                _ => {}
+            }
+        }
+        for edit in &plan.operations {
+            if let Edit::CreateMembers { members, .. } = edit {
+                let only = members.iter().filter(|person| !joining.contains(person));
+                counted.created += members.len();
+                counted.only_to_refuse += only.count();
+            }
+        }
+        counted
     }
 }

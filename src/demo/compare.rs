@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::emulator::{Account, MembershipState};
+use crate::emulator::{Account, Group, MembershipState};
 use crate::model::normalise_address;
 
 /// What a comparison found.
@@ -11,12 +11,29 @@ use crate::model::normalise_address;
 pub(super) struct Verdict {
     /// Groups of the source that were compared.
     pub(super) groups: usize,
-    /// Memberships that get mail at the target.
-    pub(super) mailed: usize,
+    /// What became of the source's memberships.
+    pub(super) shares: Shares,
     /// Who should get a group's mail at the target and does not, as `group: address`.
     pub(super) missing: Vec<String>,
     /// Who refuses a group's mail at the source and gets it at the target, as `group: address`.
     pub(super) mailed_against_will: Vec<String>,
+}
+
+/// The memberships of the source by what they are at the target; the shares add up to what is listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Shares {
+    /// All that the source lists.
+    pub(super) listed: usize,
+    /// They get mail at the target.
+    pub(super) mailed: usize,
+    /// They refuse it, at one side or the other.
+    pub(super) refuse: usize,
+    /// Their address is given up, at one side or the other.
+    pub(super) undeliverable: usize,
+    /// They have no address that could be used.
+    pub(super) no_address: usize,
+    /// They are a further record of somebody who was counted.
+    pub(super) twice: usize,
 }
 
 impl Verdict {
@@ -29,6 +46,36 @@ impl Verdict {
                 self.missing.len(),
                 self.mailed_against_will.len()
             ),
+        }
+    }
+}
+
+impl Verdict {
+    /// Says of each membership of a group what it is at the target.
+    fn count(
+        &mut self,
+        source: &Account,
+        group: &Group,
+        mailed: &BTreeSet<String>,
+        refusing: &BTreeSet<String>,
+    ) {
+        let mut counted = BTreeSet::new();
+        for contact in group.members.keys() {
+            self.shares.listed += 1;
+            let address = source.contact(*contact).map(|contact| &contact.email);
+            let address = address.and_then(|address| normalise_address(address).ok());
+            let Some(address) = address.map(|address| address.as_str().to_owned()) else {
+                self.shares.no_address += 1;
+                continue;
+            };
+            let (is_mailed, refuses) = (mailed.contains(&address), refusing.contains(&address));
+            let share = match counted.insert(address) {
+                false => &mut self.shares.twice,
+                true if is_mailed => &mut self.shares.mailed,
+                true if refuses => &mut self.shares.refuse,
+                true => &mut self.shares.undeliverable,
+            };
+            *share += 1;
         }
     }
 }
@@ -55,8 +102,13 @@ pub(super) fn compare(
             .chain(barred(target, partner, true))
             .collect();
         let wanted = normalised(source.mailed_by(group.id));
-        let mailed = normalised(target.mailed_by(partner));
-        verdict.mailed += mailed.len();
+        let mailed: BTreeSet<String> = normalised(target.mailed_by(partner));
+        let refusing: BTreeSet<String> = refused
+            .iter()
+            .cloned()
+            .chain(unwilling(target, partner))
+            .collect();
+        verdict.count(source, group, &mailed, &refusing);
         let named = |address: &String| format!("{}: {address}", group.name);
         verdict.missing.extend(
             wanted
@@ -150,7 +202,14 @@ mod tests {
             ["Donors: late@example.org", "Choir: the whole group"]
         );
         assert_eq!(verdict.mailed_against_will, ["Donors: refuses@example.org"]);
-        assert_eq!((verdict.groups, verdict.mailed), (1, 2));
+        let shares = Shares {
+            listed: 5,
+            mailed: 2,
+            refuse: 2,
+            undeliverable: 1,
+            ..Shares::default()
+        };
+        assert_eq!((verdict.groups, verdict.shares), (1, shares));
         assert!(
             verdict
                 .settle()

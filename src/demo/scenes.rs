@@ -6,7 +6,7 @@ use anyhow::Context as _;
 
 use crate::emulator::{Account, World};
 
-/// The people and groups of the fifth chapter.
+/// The people and groups of a day at the source.
 pub(super) struct Cast {
     /// Refuses all mail.
     pub(super) refuser: String,
@@ -22,6 +22,8 @@ pub(super) struct Cast {
     pub(super) group: String,
     /// Gets another name: the old and the new one.
     pub(super) renamed: (String, String),
+    /// The run that carried all this, once there is one.
+    pub(super) run: String,
 }
 
 /// Changes a few people and one group at the source.
@@ -52,6 +54,7 @@ pub(super) fn everyday_changes(world: &mut World) -> anyhow::Result<Cast> {
         newcomer: "noor.newcomer@example.org".to_owned(),
         group: name,
         renamed: rename_another(source, group)?,
+        run: String::new(),
     };
     source.opt_out_of_account(refuser);
     source.opt_out_of_group(group, reluctant);
@@ -96,6 +99,24 @@ fn plain_people(source: &Account, target: &Account, group: u64) -> Vec<u64> {
         .copied()
         .filter(plain)
         .collect()
+}
+
+/// Takes one more person out of a group at the source. Returns the group's id and the address.
+pub(super) fn another_leaves(world: &mut World, name: &str) -> anyhow::Result<(u64, String)> {
+    let (group, leaver) = {
+        let (source, target) = (world.account("crm"), world.account("mail"));
+        let group = source
+            .find_group(name)
+            .with_context(|| format!("there is no group \"{name}\""))?;
+        let plain = plain_people(source, target, group);
+        (
+            group,
+            *plain.first().context("nobody is left in the group")?,
+        )
+    };
+    let source = world.account_mut("crm");
+    source.leave(group, leaver);
+    Ok((group, source.contacts[&leaver].email.to_lowercase()))
 }
 
 /// A group that lost most of its people, and who they were.

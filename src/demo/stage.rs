@@ -23,7 +23,7 @@ pub(super) const LISTS: &str = "mail-to-campaigns";
 pub(super) const BACK: &str = "campaigns-to-mail2";
 
 /// The groups that go on to the lists and back, under whatever longer name they get.
-const PASSED_ON: [&str; 4] = ["Donors", "2024", "Música y más", "日本の友"];
+const PASSED_ON: [&str; 3] = ["Donors", "2024", "日本の友"];
 
 /// Tells whether a group goes on to the lists and back.
 pub(super) fn is_passed_on(name: &str) -> bool {
@@ -109,7 +109,7 @@ impl Stage {
         })
     }
 
-    /// Returns where config, secrets and state are.
+    /// Returns where config, secrets, state and saved plans are.
     pub(super) fn directory(&self) -> &Path {
         self.directory.path()
     }
@@ -161,6 +161,7 @@ fn greenrope(account: &Credentials) -> String {
         r#"account_id = "{}"
 email = "{}"
 password = {{ file = "{name}.secret" }}
+http = {{ max_retries = 0 }}          # a page fails for good in the demo, and nobody need wait for that
 
 [providers.{name}.defaults]
 sender_name = "Example Society"

@@ -75,33 +75,7 @@ pub(crate) async fn cmd_apply(
     context: &Context,
     args: &ApplyArgs,
 ) -> Result<ExitCode, CommandError> {
-    let header = read_header(&args.file)?;
-    if header.version != super::VERSION {
-        return Err(CommandError::usage(format!(
-            "{} is a plan of version {}, and this rosterd applies version {}",
-            args.file.display(),
-            header.version,
-            super::VERSION
-        ))
-        .hint(format!(
-            "make a new one with `rosterd plan {} --out FILE`",
-            header.job
-        )));
-    }
-    if header.only.is_some() {
-        return Err(CommandError::new(
-            ExitCode::Refused,
-            format!(
-                "{} shows only a part of a plan, and a plan is applied as a whole; nothing was written",
-                args.file.display()
-            ),
-        )
-        .hint(format!(
-            "`rosterd plan {} --out FILE` saves the whole plan",
-            header.job
-        )));
-    }
-    refuse_edited(&args.file, &header.job)?;
+    let header = read_whole(&args.file)?;
     let mut config = context.config()?;
     know_job(&mut config, &header.job)?;
     // Of one that is used up the guard is no matter any more.
@@ -125,19 +99,62 @@ pub(crate) async fn cmd_apply(
         )));
     }
     let runner = context.runner_that_waits(config, args.wait.wait)?;
-    let saved = SavedPlan {
-        job: header.job,
-        fingerprint: header.fingerprint,
-        empty: header.operations.is_empty(),
-        basis: header.basis.map(Basis::from),
-        undo: header.undo,
-    };
+    let saved = SavedPlan::from(header);
     let outcome = context
         .interrupt
         .run(Box::pin(runner.apply(&saved, args.approve.as_deref())))
         .await?;
     let (result, code) = result_of(&saved.job, outcome);
     finish(context, args.format, &[result], code, false)
+}
+
+/// Reads a saved plan as it is applied, for those who apply it by themselves.
+pub(crate) fn saved_plan(path: &Path) -> Result<SavedPlan, CommandError> {
+    read_whole(path).map(SavedPlan::from)
+}
+
+/// Reads a saved plan, and refuses what is none that could be applied.
+fn read_whole(path: &Path) -> Result<Header, CommandError> {
+    let header = read_header(path)?;
+    if header.version != super::VERSION {
+        return Err(CommandError::usage(format!(
+            "{} is a plan of version {}, and this rosterd applies version {}",
+            path.display(),
+            header.version,
+            super::VERSION
+        ))
+        .hint(format!(
+            "make a new one with `rosterd plan {} --out FILE`",
+            header.job
+        )));
+    }
+    if header.only.is_some() {
+        return Err(CommandError::new(
+            ExitCode::Refused,
+            format!(
+                "{} shows only a part of a plan, and a plan is applied as a whole; nothing was written",
+                path.display()
+            ),
+        )
+        .hint(format!(
+            "`rosterd plan {} --out FILE` saves the whole plan",
+            header.job
+        )));
+    }
+    refuse_edited(path, &header.job)?;
+    Ok(header)
+}
+
+impl From<Header> for SavedPlan {
+    fn from(header: Header) -> SavedPlan {
+        SavedPlan {
+            job: header.job,
+            fingerprint: header.fingerprint,
+            empty: header.operations.is_empty(),
+            basis: header.basis.map(Basis::from),
+            undo: header.undo,
+        }
+    }
 }
 
 impl From<BasisHeader> for Basis {

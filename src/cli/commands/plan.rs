@@ -296,7 +296,7 @@ pub(super) fn save_as(path: &Path, planned: &Planned, what: &str) -> Result<(), 
 }
 
 /// Saves a plan: the whole file, or the one that was there before.
-fn save(path: &Path, planned: &Planned) -> io::Result<()> {
+pub(crate) fn save(path: &Path, planned: &Planned) -> io::Result<()> {
     // The file is readable by its owner only: it holds addresses.
     let mut file = tempfile::NamedTempFile::new_in(directory_of(path))?;
     let mut out = BufWriter::new(file.as_file_mut());

@@ -130,6 +130,23 @@ impl CommandError {
     }
 }
 
+impl From<clap::Error> for CommandError {
+    fn from(error: clap::Error) -> Self {
+        // The first paragraph says what is wrong, and the others what could be typed instead.
+        let text = error.render().to_string();
+        let mut paragraphs = text.trim().split("\n\n").map(|paragraph| {
+            let words = paragraph.split_whitespace();
+            words.collect::<Vec<_>>().join(" ")
+        });
+        let message = paragraphs.next().unwrap_or_default();
+        let message = message.strip_prefix("error: ").unwrap_or(&message);
+        CommandError {
+            hints: paragraphs.collect(),
+            ..CommandError::usage(message)
+        }
+    }
+}
+
 impl From<RunError> for CommandError {
     fn from(error: RunError) -> Self {
         let mut failure = CommandError::from_error(ExitCode::of(error.exit_code()), &error);

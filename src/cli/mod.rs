@@ -130,8 +130,9 @@ enum Command {
 
 /// Runs the command that was typed and returns the exit code.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
     let parsed = definition()
-        .try_get_matches_from(arguments)
+        .try_get_matches_from(&arguments)
         .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, wants_json(&matches))));
     let (cli, wants_json) = match parsed {
         Ok(parsed) => parsed,
@@ -143,6 +144,10 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             };
             // A closed pipe must not turn `--help | head` into a failure.
             drop(error.print());
+            if code == ExitCode::Usage && typed_json(&arguments) {
+                let failure = CommandError::from(error);
+                drop(output::print_as_it_is(|out| failure.print_json(out)));
+            }
             return code;
         }
     };
@@ -187,6 +192,20 @@ fn failed(error: &CommandError, wants_json: bool) -> ExitCode {
         drop(output::print_as_it_is(|out| error.print_json(out)));
     }
     error.code()
+}
+
+/// Tells whether JSON was asked for by somebody whose options can't be read.
+fn typed_json(arguments: &[OsString]) -> bool {
+    let typed = arguments.iter().take_while(|word| *word != "--");
+    let mut before = None;
+    for word in typed {
+        if word == "--format=json" || (word == "json" && before.is_some_and(|it| it == "--format"))
+        {
+            return true;
+        }
+        before = Some(word);
+    }
+    false
 }
 
 /// Tells whether the result was asked for as JSON.

@@ -99,6 +99,11 @@ impl std::fmt::Display for Refusal {
     }
 }
 
+/// Puts a name in quotes; quotes of its own are told from those around it.
+pub(crate) fn in_quotes(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\\\""))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,6 +20,7 @@ use super::{
     Blocked, BlockedReason, ChangedOutside, DesiredGroup, Edit, GroupPair, Inputs, PairIx, What,
     Withheld,
 };
+use crate::model::in_quotes;
 use crate::model::policy::Dynamic;
 use crate::model::{Group, GroupKind, GroupStatus, ObjectKind, Unread, Value};
 
@@ -190,7 +191,8 @@ impl<'a> Planner<'a> {
                 }
                 Ok(Partner::New) if self.asked_status(desired) == Some(GroupStatus::Archived) => {
                     self.out.warnings.push(format!(
-                        "\"{name}\" is not created, because the config's mapping wants it archived."
+                        "{} is not created, because the config's mapping wants it archived.",
+                        in_quotes(&name)
                     ));
                     self.pair(group, None, name, false, false);
                 }

@@ -3,6 +3,7 @@
 //! A guard judges the whole plan by numbers and says them: how many, of how many, the limit, the
 //! key that holds it, and the approval that lets exactly these operations pass.
 
+use crate::model::in_quotes;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -66,7 +67,7 @@ pub(super) fn judge(judged: &Judged<'_>) -> Verdict {
         if let Some(words) = exceeded(limit, value, of, guards.floor) {
             let place = group
                 .as_ref()
-                .map(|name| format!(" in \"{name}\""))
+                .map(|name| format!(" in {}", in_quotes(name)))
                 .unwrap_or_default();
             let refusal = GuardRefusal {
                 guard,

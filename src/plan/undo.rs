@@ -9,6 +9,7 @@ mod fields;
 mod members;
 mod seats;
 
+use crate::model::in_quotes;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use compact_str::CompactString;
@@ -420,8 +421,8 @@ impl<'a> Inverse<'a> {
         };
         for group in out.keys().filter_map(mails) {
             self.warnings.push(format!(
-                "\"{}\" mails everybody who joins it: mail that joining set off can't be taken back.",
-                group.name
+                "{} mails everybody who joins it: mail that joining set off can't be taken back.",
+                in_quotes(&group.name)
             ));
         }
         if self.inputs.capabilities.removal_shows_opt_out && !out.is_empty() {

@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use super::json::{FORMAT_VERSION, write_document};
 use super::paint::{ADDED, ASIDE, CHANGED, GONE, HEADING, STOP};
 use super::sections::{SHOWN, heading, named};
-use super::words::{address, count, explain, grouped, harmless, instant, value};
+use super::words::{address, count, explain, grouped, harmless, instant, quoted, value};
 use crate::model::Value;
 use crate::plan::Reason;
 use crate::plan::fields::same;
@@ -88,8 +88,8 @@ impl Text<'_> {
             };
             writeln!(
                 out,
-                "    \"{}\": {} at {}, {} at {}; {known}{refused}",
-                harmless(&membership.group),
+                "    {}: {} at {}, {} at {}; {known}{refused}",
+                quoted(&membership.group),
                 membership.source,
                 self.source,
                 membership.target,
@@ -104,7 +104,7 @@ impl Text<'_> {
     fn group(&self, out: &mut dyn Write, group: &GroupExplained) -> io::Result<()> {
         let name = group.source_name.as_ref().or(group.target_name.as_ref());
         let name = name.map_or("(no name)", String::as_str);
-        heading(out, &format!("\"{}\"", harmless(name)), "")?;
+        heading(out, &quoted(name), "")?;
         for (side, name, id, members) in [
             (
                 self.source,
@@ -122,8 +122,8 @@ impl Text<'_> {
             match (name, id) {
                 (Some(name), Some(id)) => writeln!(
                     out,
-                    "  at {side}: \"{}\" [id {}]{}",
-                    harmless(name),
+                    "  at {side}: {} [id {}]{}",
+                    quoted(name),
                     harmless(id),
                     members.map(states).unwrap_or_default()
                 )?,
@@ -270,8 +270,8 @@ impl Text<'_> {
         for (group, reason) in &next.withheld {
             writeln!(
                 out,
-                "    o not in \"{}\": {}, {}{}",
-                harmless(group),
+                "    o not in {}: {}, {}{}",
+                quoted(group),
                 reason.as_str(),
                 explain(*reason),
                 rule(*reason)
@@ -314,7 +314,7 @@ impl Text<'_> {
             let group = item
                 .group
                 .as_deref()
-                .map(|group| format!(" \"{}\"", harmless(group)));
+                .map(|group| format!(" {}", quoted(group)));
             writeln!(
                 out,
                 "    {} {}{}: {}{} (run {})",

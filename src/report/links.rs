@@ -9,7 +9,7 @@ use super::failures::remedy;
 use super::json::{FORMAT_VERSION, write_document};
 use super::paint::{ADDED, ASIDE, CHANGED, GONE, HEADING, KEPT};
 use super::table::{Cell, write_table};
-use super::words::{count, grouped, harmless};
+use super::words::{count, grouped, harmless, quoted};
 use crate::state::FailureRecord;
 
 /// How a pair came about.
@@ -115,9 +115,9 @@ pub fn write_links_text(out: &mut dyn Write, links: &Links) -> io::Result<()> {
         };
         writeln!(
             out,
-            "  {GONE}x{GONE:#} {} \"{}\": {}{known}",
+            "  {GONE}x{GONE:#} {} {}: {}{known}",
             harmless(&note.item),
-            harmless(group),
+            quoted(group),
             harmless(&note.reason)
         )?;
         if !note.message.is_empty() {

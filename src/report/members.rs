@@ -10,7 +10,7 @@ use unicode_width::UnicodeWidthStr;
 
 use super::json::{FORMAT_VERSION, write_document};
 use super::paint::{ASIDE, CHANGED, GONE, REFUSAL};
-use super::words::{address, count, grouped, harmless, instant, listed, padded};
+use super::words::{address, count, grouped, harmless, instant, listed, padded, quoted};
 use crate::run::{GroupMembers, MemberNow, NamedGroup};
 use crate::state::{MemberThen, MembersThen, Stood};
 
@@ -150,7 +150,7 @@ fn title(group: &NamedGroup) -> String {
     if group.name.is_empty() {
         format!("{}/{id}", group.provider)
     } else {
-        format!("\"{}\" ({}/{id})", harmless(&group.name), group.provider)
+        format!("{} ({}/{id})", quoted(&group.name), group.provider)
     }
 }
 

@@ -57,7 +57,7 @@ pub fn write_assessment_text(
     sections::blocked(out, &plan.blocked, &planned.accepted, verbose)?;
     sections::warnings(out, &plan.warnings)?;
     estimate_text(out, estimate)?;
-    sections::refusals(out, command, &plan.refusals, plan.waiting_opt_outs)?;
+    sections::refusals(out, command, &plan.refusals, plan.waiting_opt_outs, verbose)?;
     if !plan.is_empty() {
         writeln!(
             out,

@@ -65,4 +65,4 @@ pub use status::{
     JobRow, JobState, Life, needs_a_person, write_schedule_json, write_schedule_text,
     write_status_json, write_status_text,
 };
-pub use words::{distance, duration, harmless, in_shell, instant, opt_outs_wait};
+pub use words::{distance, duration, harmless, in_shell, instant, opt_outs_wait, quoted};

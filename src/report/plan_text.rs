@@ -11,7 +11,7 @@ use super::view::{
     changed_outside, created,
 };
 use super::words::{
-    address, count, duration, explain, grouped, harmless, listed, padded, summary, value,
+    address, count, duration, explain, grouped, harmless, listed, padded, quoted, summary, value,
 };
 use crate::model::Value;
 use crate::plan::{Blocked, ChangedOutside, PersonIx, Plan, Reason, Withheld};
@@ -76,7 +76,7 @@ pub fn write_plan_text(out: &mut dyn Write, planned: &Planned, verbose: bool) ->
         None => format!("rosterd sync {}", plan.job),
         Some(_) => "rosterd apply FILE".to_owned(),
     };
-    sections::refusals(out, &again, &plan.refusals, plan.waiting_opt_outs)?;
+    sections::refusals(out, &again, &plan.refusals, plan.waiting_opt_outs, verbose)?;
     if let Some(narrowed) = &planned.narrowed {
         return writeln!(
             out,
@@ -130,7 +130,7 @@ pub fn write_plans_in_short(
 
 /// Says that a part of the plan is shown, and how much of it.
 fn part(out: &mut dyn Write, planned: &Planned, narrowed: &Narrowed) -> io::Result<()> {
-    let only: Vec<String> = narrowed.only.iter().map(|one| quoted(one)).collect();
+    let only: Vec<String> = narrowed.only.iter().map(|one| asked_for(one)).collect();
     let of = narrowed.of;
     let shown = Parts::of(planned);
     let mut parts = vec![format!(
@@ -176,17 +176,17 @@ fn part(out: &mut dyn Write, planned: &Planned, narrowed: &Narrowed) -> io::Resu
         listed(&parts)
     )?;
     for one in &narrowed.unconcerned {
-        writeln!(out, "Nothing in this plan concerns {}.", quoted(one))?;
+        writeln!(out, "Nothing in this plan concerns {}.", asked_for(one))?;
     }
     Ok(())
 }
 
 /// Names what was asked for: an address or an id as it is, and a group in quotation marks.
-fn quoted(asked: &str) -> String {
+fn asked_for(asked: &str) -> String {
     if asked.contains('@') || asked.starts_with('#') {
         harmless(asked).into_owned()
     } else {
-        format!("\"{}\"", harmless(asked))
+        quoted(asked)
     }
 }
 
@@ -307,8 +307,8 @@ impl Text<'_> {
             match group {
                 Some(group) => writeln!(
                     out,
-                    "  {REFUSAL}x{REFUSAL:#} {number} out of \"{}\"",
-                    harmless(group)
+                    "  {REFUSAL}x{REFUSAL:#} {number} out of {}",
+                    quoted(group)
                 )?,
                 None => writeln!(
                     out,
@@ -562,7 +562,7 @@ impl Text<'_> {
         let shown = limit(total, self.verbose);
         for row in changed_outside(self.planned).take(shown) {
             let member = row.member.map(address);
-            let group = row.group.map(|group| format!("\"{}\"", harmless(group)));
+            let group = row.group.map(quoted);
             let fate = row.fate();
             let Some(field) = row.field.map(harmless) else {
                 writeln!(
@@ -647,11 +647,11 @@ impl Text<'_> {
         let group = &self.planned.plan.pair(item.pair).name;
         match item.member {
             Some(member) => format!(
-                "{} in \"{}\"",
+                "{} in {}",
                 address(self.planned.member(member)),
-                harmless(group)
+                quoted(group)
             ),
-            None => format!("group \"{}\"", harmless(group)),
+            None => format!("group {}", quoted(group)),
         }
     }
 

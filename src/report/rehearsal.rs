@@ -11,9 +11,9 @@ use super::json::{FORMAT_VERSION, write_document};
 use super::paint::{ADDED, ASIDE, CHANGED, GONE, HEADING, STOP};
 use super::run_json::run_value;
 use super::run_text::write_run_text;
-use super::sections::{and_more, heading, limit};
+use super::sections::{self, and_more, heading, limit};
 use super::table::{Cell, write_table};
-use super::words::{address, count, duration, grouped, harmless, listed, opt_outs_wait};
+use super::words::{address, count, duration, grouped, harmless, listed, opt_outs_wait, quoted};
 use crate::rehearsal::{Breach, Copied, Ended, GroupMail, Mail, Rehearsed, Requests};
 use crate::run::RunReport;
 
@@ -135,14 +135,7 @@ fn one_run(out: &mut dyn Write, run: &Ended, verbose: bool) -> io::Result<()> {
     if let Some(waiting) = opt_outs_wait(report.waiting_opt_outs) {
         writeln!(out, "  {STOP}{waiting} behind this refusal.{STOP:#}")?;
     }
-    for refusal in &refusals {
-        writeln!(
-            out,
-            "  {STOP}x{STOP:#} {}: {}",
-            refusal.guard,
-            harmless(&refusal.explanation)
-        )?;
-    }
+    sections::guards(out, &refusals, verbose)?;
     let job = harmless(&report.job);
     writeln!(
         out,
@@ -350,9 +343,9 @@ fn refusals(out: &mut dyn Write, rehearsed: &Rehearsed, verbose: bool) -> io::Re
             for Breach { group, member } in &mail.breaches[..shown] {
                 writeln!(
                     out,
-                    "      {STOP}x{STOP:#} {} in \"{}\"",
+                    "      {STOP}x{STOP:#} {} in {}",
                     address(member),
-                    harmless(group)
+                    quoted(group)
                 )?;
             }
             and_more(out, "      ", total, shown)?;

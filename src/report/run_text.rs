@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::migration::write_migration_text;
 use super::paint::{ADDED, ASIDE, CHANGED, GONE, HEADING, STOP};
 use super::sections::{self, and_more, heading, limit};
-use super::words::{address, count, duration, grouped, harmless, listed, summary};
+use super::words::{address, count, duration, grouped, harmless, listed, quoted, summary};
 use crate::run::{ItemFailure, Outcome, RunReport};
 
 /// Writes what a run did; `verbose` shows every item.
@@ -58,7 +58,13 @@ pub fn write_run_text(out: &mut dyn Write, report: &RunReport, verbose: bool) ->
         Some(migration) => migration.command.clone(),
         None => format!("rosterd sync {}", report.job),
     };
-    sections::refusals(out, &again, &report.refusals, report.waiting_opt_outs)?;
+    sections::refusals(
+        out,
+        &again,
+        &report.refusals,
+        report.waiting_opt_outs,
+        verbose,
+    )?;
     if let Some(migration) = &report.migration {
         write_migration_text(out, report, migration, verbose)?;
     }
@@ -136,10 +142,10 @@ fn failures(out: &mut dyn Write, failures: &[ItemFailure], verbose: bool) -> io:
     for failure in &failures[..shown] {
         let who = match (&failure.member, &failure.group) {
             (Some(member), Some(group)) => {
-                format!("{} in \"{}\"", address(member), harmless(group))
+                format!("{} in {}", address(member), quoted(group))
             }
             (Some(member), None) => address(member).into_owned(),
-            (None, Some(group)) => format!("\"{}\"", harmless(group)),
+            (None, Some(group)) => quoted(group),
             (None, None) => String::new(),
         };
         let code = failure

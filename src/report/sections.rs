@@ -8,8 +8,8 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 
 use super::paint::{ASIDE, CHANGED, GONE, HEADING, STOP};
-use super::view::by_reason;
-use super::words::{address, count, grouped, harmless, opt_outs_wait, shortened};
+use super::view::{by_guard, by_reason, sums};
+use super::words::{address, count, grouped, harmless, opt_outs_wait, quoted, shortened};
 use crate::plan::{Blocked, GuardRefusal, Loss};
 use crate::run::Approved;
 
@@ -97,9 +97,9 @@ fn blocked_by_reason(out: &mut dyn Write, all: &[&Blocked], verbose: bool) -> io
 /// Names a blocked item: who, in which group, by which id.
 pub(super) fn named(item: &Blocked) -> String {
     let mut name = match (&item.member, &item.group) {
-        (Some(member), Some(group)) => format!("{} in \"{}\"", address(member), harmless(group)),
+        (Some(member), Some(group)) => format!("{} in {}", address(member), quoted(group)),
         (Some(member), None) => address(member).into_owned(),
-        (None, Some(group)) => format!("group \"{}\"", harmless(group)),
+        (None, Some(group)) => format!("group {}", quoted(group)),
         (None, None) => item.what.as_str().to_owned(),
     };
     if let Some(id) = &item.id {
@@ -220,6 +220,61 @@ pub(super) fn approved(out: &mut dyn Write, approved: &Approved) -> io::Result<(
     Ok(())
 }
 
+/// How many groups are named of a guard that refuses many.
+const NAMED: usize = 3;
+
+/// Writes what each guard refuses: a limit per group that many groups exceed in one line, with the sums
+/// and the groups that lose most.
+pub(super) fn guards(
+    out: &mut dyn Write,
+    refusals: &[GuardRefusal],
+    verbose: bool,
+) -> io::Result<()> {
+    for alike in by_guard(refusals) {
+        let [first, ..] = alike.as_slice() else {
+            continue;
+        };
+        let (value, of) = sums(&alike);
+        let many = alike.len() > 1;
+        if many {
+            writeln!(
+                out,
+                "  {STOP}x{STOP:#} {}: {} exceed the limit of {} each",
+                first.guard,
+                count(alike.len() as u64, "group", "groups"),
+                first.limit
+            )?;
+        } else {
+            writeln!(
+                out,
+                "  {STOP}x{STOP:#} {}: {}",
+                first.guard,
+                harmless(&first.explanation)
+            )?;
+        }
+        writeln!(
+            out,
+            "      {ASIDE}value {} of {}, limit {}, key {}{ASIDE:#}",
+            grouped(value),
+            grouped(of),
+            first.limit,
+            harmless(&first.key)
+        )?;
+        if many {
+            let shown = if verbose {
+                alike.len()
+            } else {
+                NAMED.min(alike.len())
+            };
+            for refusal in &alike[..shown] {
+                writeln!(out, "      {}", harmless(&refusal.explanation))?;
+            }
+            and_more(out, "      ", alike.len(), shown)?;
+        }
+    }
+    Ok(())
+}
+
 /// Writes what the guards refuse, naming first how many opt-outs wait behind them, and which command
 /// goes on.
 pub(super) fn refusals(
@@ -227,6 +282,7 @@ pub(super) fn refusals(
     again: &str,
     refusals: &[GuardRefusal],
     waiting_opt_outs: u64,
+    verbose: bool,
 ) -> io::Result<()> {
     let Some(first) = refusals.first() else {
         return Ok(());
@@ -238,22 +294,7 @@ pub(super) fn refusals(
     if let Some(waiting) = opt_outs_wait(waiting_opt_outs) {
         writeln!(out, "  {STOP}{waiting} behind this refusal.{STOP:#}")?;
     }
-    for refusal in refusals {
-        writeln!(
-            out,
-            "  {STOP}x{STOP:#} {}: {}",
-            refusal.guard,
-            harmless(&refusal.explanation)
-        )?;
-        writeln!(
-            out,
-            "      {ASIDE}value {} of {}, limit {}, key {}{ASIDE:#}",
-            grouped(refusal.value),
-            grouped(refusal.of),
-            refusal.limit,
-            harmless(&refusal.key)
-        )?;
-    }
+    guards(out, refusals, verbose)?;
     writeln!(
         out,
         "  To let these operations and no others of their kind pass, once and within seven days:\n      {} --approve {}",

@@ -1240,3 +1240,54 @@ fn the_seal_of_a_plan_breaks_with_whatever_is_edited() {
         assert!(!is_sealed(&text.as_bytes()[..end]).unwrap(), "cut at {end}");
     }
 }
+
+#[test]
+fn a_limit_that_many_groups_exceed_is_one_line_whose_figures_add_up() {
+    let of_group = |number: u64| GuardRefusal {
+        guard: "max_membership_removals_per_group",
+        group: Some(format!("Group {number}")),
+        value: 10 + number,
+        of: 20 + number,
+        limit: "50%".to_owned(),
+        key: "jobs.crm-to-mail.guards.max_membership_removals_per_group".to_owned(),
+        explanation: format!("{} removals in \"Group {number}\"", 10 + number),
+        approval: "0123456789ab".to_owned(),
+    };
+    let mut refusals = vec![refusal()];
+    refusals.extend((1..=20).map(of_group));
+    let told = |verbose| {
+        let mut out = Vec::new();
+        super::sections::refusals(&mut out, "rosterd sync a", &refusals, 0, verbose).unwrap();
+        anstream::adapter::strip_str(&String::from_utf8(out).unwrap()).to_string()
+    };
+    insta::assert_snapshot!(told(false), @r#"
+
+    Refused  nothing is written until a person approves
+      x max_membership_removals: 120 removals of 900 active memberships exceed the limit of 10%
+          value 120 of 900, limit 10%, key jobs.crm-to-mail.guards.max_membership_removals
+      x max_membership_removals_per_group: 20 groups exceed the limit of 50% each
+          value 410 of 610, limit 50%, key jobs.crm-to-mail.guards.max_membership_removals_per_group
+          30 removals in "Group 20"
+          29 removals in "Group 19"
+          28 removals in "Group 18"
+          … and 17 more (-v shows all)
+      To let these operations and no others of their kind pass, once and within seven days:
+          rosterd sync a --approve 0123456789ab
+    "#);
+    let all = told(true);
+    assert!((1..=20).all(|number| all.contains(&format!("removals in \"Group {number}\"\n"))));
+}
+
+#[test]
+fn quotes_in_a_name_are_told_from_those_around_it() {
+    let name = "A \"B\" C";
+    let item = Blocked {
+        group: Some(name.to_owned()),
+        member: Some("ana@example.org".to_owned()),
+        ..blocked()
+    };
+    let mut out = Vec::new();
+    super::sections::blocked(&mut out, &[item], &BTreeSet::new(), true).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.contains(r#"ana@example.org in "A \"B\" C""#), "{text}");
+}

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use super::paint::{ASIDE, CHANGED, HEADING};
 use super::sections::{and_more, heading, limit};
 use super::show::told;
-use super::words::{address, count, grouped, harmless};
+use super::words::{address, count, grouped, harmless, quoted};
 use crate::plan::{Left, NotUndone, Undoing};
 
 /// Says how much of a run a plan takes back.
@@ -66,9 +66,9 @@ pub(super) fn not_undone(out: &mut dyn Write, undoing: &Undoing, verbose: bool) 
 
 fn line(item: &NotUndone) -> String {
     let who = match (&item.member, &item.group) {
-        (Some(member), Some(group)) => format!("{} in \"{}\"", address(member), harmless(group)),
+        (Some(member), Some(group)) => format!("{} in {}", address(member), quoted(group)),
         (Some(member), None) => address(member).into_owned(),
-        (None, Some(group)) => format!("\"{}\"", harmless(group)),
+        (None, Some(group)) => quoted(group),
         (None, None) => String::new(),
     };
     let mut line = format!("{who}: {}", told(&item.op));

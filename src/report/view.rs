@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use crate::model::policy::OnDrift;
 use crate::model::{Record, Value};
 use crate::plan::{
-    Blocked, BlockedReason, ChangedOutside, Edit, Outside, PairIx, PersonIx, Plan, Reason, Withheld,
+    Blocked, BlockedReason, ChangedOutside, Edit, GuardRefusal, Outside, PairIx, PersonIx, Plan,
+    Reason, Withheld,
 };
 use crate::run::Planned;
 
@@ -489,4 +490,33 @@ pub(super) fn compared<'a>(
             outside: marks.has_field(edit, field),
         })
         .collect()
+}
+
+/// Puts refusals together that one limit draws from several groups, those with the greatest figures
+/// first; the guards stay in their order.
+pub(super) fn by_guard(refusals: &[GuardRefusal]) -> Vec<Vec<&GuardRefusal>> {
+    let mut sorted: Vec<Vec<&GuardRefusal>> = Vec::new();
+    for refusal in refusals {
+        let is_alike = |known: &&mut Vec<&GuardRefusal>| {
+            let first = known[0];
+            first.group.is_some()
+                && refusal.group.is_some()
+                && (first.guard, &first.key, &first.limit)
+                    == (refusal.guard, &refusal.key, &refusal.limit)
+        };
+        match sorted.iter_mut().find(is_alike) {
+            Some(known) => known.push(refusal),
+            None => sorted.push(vec![refusal]),
+        }
+    }
+    for alike in &mut sorted {
+        alike.sort_by_key(|refusal| std::cmp::Reverse(refusal.value));
+    }
+    sorted
+}
+
+/// Adds up how much refusals are about, and of how much.
+pub(super) fn sums(refusals: &[&GuardRefusal]) -> (u64, u64) {
+    let value = refusals.iter().map(|refusal| refusal.value).sum();
+    (value, refusals.iter().map(|refusal| refusal.of).sum())
 }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use unicode_width::UnicodeWidthStr;
 
-use crate::model::Value;
+use crate::model::{Value, in_quotes};
 use crate::plan::{Reason, Summary};
 
 /// How much of a long value is shown where space is short.
@@ -38,8 +38,8 @@ pub fn harmless(text: &str) -> Cow<'_, str> {
 }
 
 /// Puts a text in quotes, and makes it harmless. Quotes of its own are told from those around it.
-pub(super) fn quoted(text: &str) -> String {
-    format!("\"{}\"", harmless(text).replace('"', "\\\""))
+pub fn quoted(text: &str) -> String {
+    in_quotes(&harmless(text))
 }
 
 fn is_harmful(character: char) -> bool {

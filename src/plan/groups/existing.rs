@@ -1,5 +1,6 @@
 //! What has to change in a target group that is there.
 
+use crate::model::in_quotes;
 use std::collections::BTreeSet;
 
 use super::{Planner, unread_of};
@@ -77,8 +78,8 @@ impl Planner<'_> {
         }
         if target.auto_response {
             self.out.warnings.push(format!(
-                "The group \"{}\" mails everyone who joins it.",
-                target.name
+                "The group {} mails everyone who joins it.",
+                in_quotes(&target.name)
             ));
         }
         let mut wanted = desired
@@ -173,8 +174,8 @@ impl Planner<'_> {
         }
         for Drifted { field, .. } in &edit.kept {
             self.out.warnings.push(format!(
-                "\"{}\": somebody changed {field} at the target; it is kept.",
-                target.name
+                "{}: somebody changed {field} at the target; it is kept.",
+                in_quotes(&target.name)
             ));
         }
         if !edit.set.is_empty() {
@@ -190,8 +191,8 @@ impl Planner<'_> {
             && let Some(field) = self.status_field()
         {
             self.out.warnings.push(format!(
-                "\"{}\" is restored, as the config's mapping wants it; the next run fills it.",
-                target.name
+                "{} is restored, as the config's mapping wants it; the next run fills it.",
+                in_quotes(&target.name)
             ));
             let was = target.wire.get(field).cloned();
             edit.before.extend(was.map(|status| (field.into(), status)));
@@ -232,8 +233,8 @@ impl Planner<'_> {
             // As it is.
         } else if inputs.base.groups_of_others.contains(&target.id) {
             self.out.warnings.push(format!(
-                "\"{}\" is not archived as the config's mapping wants it, because another job fills it.",
-                target.name
+                "{} is not archived as the config's mapping wants it, because another job fills it.",
+                in_quotes(&target.name)
             ));
         } else if let Some(resting) = self.rests("archive_group", &target.id) {
             let what = "its archiving was refused";

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::{Planner, unread_of};
+use crate::model::in_quotes;
 use crate::model::policy::Missing;
 use crate::model::{Group, GroupStatus, Reading};
 use crate::plan::base::GroupLink;
@@ -54,13 +55,14 @@ impl Planner<'_> {
                 .any(|other| other.source.is_some() && other.target.as_ref() == Some(&link.target));
             if pinned || taken {
                 self.out.warnings.push(format!(
-                    "The source group of \"{name}\" is gone; another one of this job fills the group, so it is kept."
+                    "The source group of {} is gone; another one of this job fills the group, so it is kept.", in_quotes(&name)
                 ));
                 continue;
             }
             if !trustworthy {
                 self.out.warnings.push(format!(
-                    "The source group of \"{name}\" can't be seen; nothing is concluded from that."
+                    "The source group of {} can't be seen; nothing is concluded from that.",
+                    in_quotes(&name)
                 ));
                 continue;
             }
@@ -75,13 +77,14 @@ impl Planner<'_> {
             // Whoever put it away wants to keep it.
             if missing == Missing::Delete && target.status == GroupStatus::Archived {
                 self.out.warnings.push(format!(
-                    "The source group of \"{name}\" is gone; the group is archived at the target, so it is kept. Delete it there if nobody needs it."
+                    "The source group of {} is gone; the group is archived at the target, so it is kept. Delete it there if nobody needs it.", in_quotes(&name)
                 ));
                 continue;
             }
             if missing == Missing::Keep {
                 self.out.warnings.push(format!(
-                    "The source group of \"{name}\" is gone; the group is kept with its members."
+                    "The source group of {} is gone; the group is kept with its members.",
+                    in_quotes(&name)
                 ));
                 continue;
             }
@@ -105,7 +108,10 @@ impl Planner<'_> {
                 continue;
             }
             if inputs.base.groups_of_others.contains(&link.target) {
-                self.out.warnings.push(format!("The source group of \"{name}\" is gone; another job fills the group, so it is kept."));
+                self.out.warnings.push(format!(
+                    "The source group of {} is gone; another job fills the group, so it is kept.",
+                    in_quotes(&name)
+                ));
                 continue;
             }
             let op = if missing == Missing::Archive {

@@ -1,5 +1,6 @@
 //! In which order groups are renamed, and which names can't be given.
 
+use crate::model::in_quotes;
 use std::collections::{HashMap, HashSet};
 
 use super::{Planner, fold};
@@ -99,7 +100,7 @@ impl Planner<'_> {
             &from,
             target.as_deref(),
             BlockedReason::NameTaken,
-            format!("another target group is named \"{to}\""),
+            format!("another target group is named {}", in_quotes(&to)),
         );
         from.clone_into(&mut self.out.pairs[pair.0 as usize].name);
         fields.remove(self.name_field);

@@ -1,5 +1,6 @@
 //! Refusals of one group: who is to be opted out there, and which remembered refusals end.
 
+use crate::model::in_quotes;
 use std::collections::BTreeSet;
 
 use super::Decider;
@@ -120,8 +121,8 @@ impl<'a> Decider<'a, '_> {
             }
             if still_mailed && !refuses && !of_all {
                 self.out.warnings.push(format!(
-                    "\"{}\": a refusal that the source showed before has not reached the target; it is carried, whatever the source shows now.",
-                    self.pair.name
+                    "{}: a refusal that the source showed before has not reached the target; it is carried, whatever the source shows now.",
+                    in_quotes(&self.pair.name)
                 ));
             }
             if removes {
@@ -130,8 +131,8 @@ impl<'a> Decider<'a, '_> {
             }
             if refuses && held_before && still_mailed {
                 self.out.warnings.push(format!(
-                    "\"{}\": somebody is active again at the target while the source still shows the refusal; it is carried again.",
-                    self.pair.name
+                    "{}: somebody is active again at the target while the source still shows the refusal; it is carried again.",
+                    in_quotes(&self.pair.name)
                 ));
             }
             // Whether there is a contact to hold it, and who is created for it, is decided once per

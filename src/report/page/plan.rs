@@ -12,7 +12,7 @@ use crate::report::plan_text::{cost_sentence, last_line};
 use crate::report::sections::{SHOWN, named, remedy_after};
 use crate::report::undo::in_short;
 use crate::report::view::{
-    FieldChange, Marks, PlanView, changed_outside, compared, created, group_change,
+    FieldChange, Marks, PlanView, by_guard, changed_outside, compared, created, group_change, sums,
 };
 use crate::report::words::{address, count, explain, grouped, in_shell, opt_outs_wait, value};
 use crate::run::Planned;
@@ -300,17 +300,40 @@ impl Page<'_> {
             )?;
         }
         writeln!(out, "<ul>")?;
-        for refusal in &plan.refusals {
-            writeln!(
-                out,
-                "<li><strong>{}</strong>: {} <small>value {} of {}, limit {}, key <code>{}</code></small></li>",
-                refusal.guard,
-                Whole(&refusal.explanation),
-                grouped(refusal.value),
-                grouped(refusal.of),
-                Escaped(&refusal.limit),
-                Escaped(&refusal.key)
-            )?;
+        for alike in by_guard(&plan.refusals) {
+            let (value, of) = sums(&alike);
+            let [first, rest @ ..] = alike.as_slice() else {
+                continue;
+            };
+            let figures = |out: &mut dyn Write, value, of| {
+                writeln!(
+                    out,
+                    " <small>value {} of {}, limit {}, key <code>{}</code></small>",
+                    grouped(value),
+                    grouped(of),
+                    Escaped(&first.limit),
+                    Escaped(&first.key)
+                )
+            };
+            write!(out, "<li><strong>{}</strong>: ", first.guard)?;
+            if rest.is_empty() {
+                write!(out, "{}", Whole(&first.explanation))?;
+                figures(out, value, of)?;
+            } else {
+                let groups = grouped(alike.len() as u64);
+                write!(
+                    out,
+                    "{groups} groups exceed the limit of {} each",
+                    Escaped(&first.limit)
+                )?;
+                figures(out, value, of)?;
+                writeln!(out, "<details><summary>all {groups}</summary><ul>")?;
+                for refusal in &alike {
+                    writeln!(out, "<li>{}</li>", Whole(&refusal.explanation))?;
+                }
+                writeln!(out, "</ul></details>")?;
+            }
+            writeln!(out, "</li>")?;
         }
         writeln!(
             out,

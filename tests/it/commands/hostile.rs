@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use rusqlite::Connection;
 
-use super::bed::{Bed, JOB};
+use super::bed::{Bed, Ended, JOB, small_world};
 
 /// Texts that are hard on a reader of JSON.
 fn hostile_texts() -> Vec<(&'static str, Vec<u8>)> {
@@ -298,4 +298,101 @@ fn the_disk_of_temporary_files_is_full() {
     );
     bed.sync();
     assert_eq!(bed.size("mail", "Everybody"), 150);
+}
+
+/// What people type into names: markup, quotes, letters that turn the direction, and what a terminal would
+/// obey.
+const EVIL: &str = "A \"B\" C <b>x</b> \u{1b}]0;owned\u{7}\u{1b}[2J \u{202e}txt & 'd'";
+
+#[test]
+fn names_that_are_hard_on_a_reader_are_harmless_in_what_every_command_says() {
+    let mut world = small_world();
+    let crm = world.account_mut("crm");
+    let group = crm.find_group("Donors").unwrap();
+    let person = *crm.groups[&group].members.keys().next().unwrap();
+    let address = crm.contacts[&person].email.clone();
+    crm.rename_group(group, EVIL);
+    crm.change_contact(person, [("last_name", EVIL), ("company", EVIL)], []);
+    let long = "long ".repeat(2_000);
+    let other = crm.add_group(&long);
+    crm.join(other, person);
+    let bed = Bed::over(world);
+    let id = group.to_string();
+    let mut said: Vec<(String, Ended)> = Vec::new();
+    let mut tell = |arguments: &[&str]| {
+        let ended = bed.run(arguments);
+        assert!(
+            matches!(ended.code, Some(0..=4)),
+            "{arguments:?}: {}\n{}",
+            ended.out,
+            ended.err
+        );
+        said.push((arguments.join(" "), ended));
+    };
+    for format in ["text", "json"] {
+        tell(&["plan", "--format", format]);
+        tell(&["plan", "-v", "--only", EVIL, "--format", format]);
+        tell(&["migrate", JOB, "--assess", "--format", format]);
+        tell(&["rehearse", JOB, "--format", format]);
+        tell(&["groups", "crm", "--format", format]);
+    }
+    tell(&["plan", "--format", "html"]);
+    tell(&["-v", "sync", JOB]);
+    let run = bed.newest_run();
+    for format in ["text", "json"] {
+        for arguments in [
+            &["sync", JOB][..],
+            &["show", &run],
+            &["show", &run, "-v", "--group", EVIL],
+            &["show", &run, "--group", "A \u{1b}[2J"],
+            &["show", &run, "--person", &address, "-v"],
+            &["undo", &run],
+            &["undo", &run, "-v"],
+            &["explain", EVIL],
+            &["explain", &id],
+            &["explain", &address],
+            &["explain", "\u{1b}[2J"],
+            &["members", EVIL],
+            &["members", EVIL, "--at", "0s ago"],
+            &["links"],
+            &["groups", "mail"],
+            &["failures"],
+            &["history"],
+            &["status"],
+            &["link", "\u{1b}[2J", "\u{202e}"],
+        ] {
+            let mut arguments = arguments.to_vec();
+            if arguments[0] != "link" {
+                arguments.extend(["--format", format]);
+            }
+            tell(&arguments);
+        }
+    }
+    tell(&["show", &run, "--format", "html"]);
+    for (what, ended) in &said {
+        let is_page = what.ends_with("html");
+        let is_json = what.ends_with("json");
+        for text in [&ended.out, &ended.err] {
+            let bad: &[char] = match is_json {
+                true => &['\u{1b}', '\u{7}'],
+                false => &['\u{1b}', '\u{7}', '\u{202e}'],
+            };
+            assert!(!text.contains(bad), "{what}:\n{text}");
+        }
+        assert!(
+            !is_page || !ended.out.contains("<b>x"),
+            "{what}:\n{}",
+            ended.out
+        );
+        // Quotes inside a name that stands in quotes are told from those around it.
+        if !is_page && !is_json {
+            for text in [&ended.out, &ended.err] {
+                assert!(!text.contains("\"A \"B\" C"), "{what}:\n{text}");
+            }
+        }
+        if is_json {
+            serde_json::from_str::<serde_json::Value>(&ended.out)
+                .unwrap_or_else(|error| panic!("{what}: {error}\n{}", ended.out));
+        }
+    }
 }

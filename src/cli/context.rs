@@ -17,8 +17,12 @@ use super::output::tell;
 use super::progress::{Shown, progress};
 use crate::config::settled::{JobConfig, ProviderConfig};
 use crate::config::{self, Config};
-use crate::run::{RunError, Runner, RunnerOptions};
+use crate::report::quoted;
+use crate::run::{MeantGroup, NamedGroup, RunError, Runner, RunnerOptions};
 use crate::state::{RunRecord, Store};
+
+/// So many of the newest runs tell which jobs there are.
+const MANY_RUNS: usize = 1_000;
 
 /// The surroundings of a command.
 pub(super) struct Context {
@@ -60,6 +64,28 @@ impl Context {
             }
         }
         Ok(self.with_state(config))
+    }
+
+    /// Loads the config with the job of a pair of providers that a migration made, where the config names no
+    /// job and the state database knows of only one.
+    pub(super) fn config_with_job(&self) -> Result<Config, CommandError> {
+        let mut config = self.config()?;
+        if !config.jobs.is_empty() {
+            return Ok(config);
+        }
+        let Some(store) = Context::existing_store(&config)? else {
+            return Ok(config);
+        };
+        let runs = store.history(None, MANY_RUNS)?;
+        let mut jobs: Vec<String> = runs.into_iter().map(|run| run.job).collect();
+        jobs.sort();
+        jobs.dedup();
+        // Those of pairs that the config does not know any more are no jobs.
+        jobs.retain(|job| pair_of(&config, job).is_some());
+        if let [only] = jobs.as_slice() {
+            know_job(&mut config, only)?;
+        }
+        Ok(config)
     }
 
     /// Applies `--state`.
@@ -129,13 +155,18 @@ pub(super) fn find_job<'a>(config: &'a Config, name: &str) -> Result<&'a JobConf
     })
 }
 
-/// Finds the job of a run or of a saved plan, which may be the one of a pair of providers for which none is
-/// configured. One that was renamed since is another job.
-pub(super) fn know_job(config: &mut Config, name: &str) -> Result<(), CommandError> {
+/// Returns the providers that the name of a job of a pair names, where the config has both.
+fn pair_of<'a>(config: &Config, name: &'a str) -> Option<(&'a str, &'a str)> {
     let pairs = name.match_indices("-to-");
     let mut pairs = pairs.map(|(at, to)| (&name[..at], &name[at + to.len()..]));
     let known = |name: &str| config.providers.contains_key(name);
-    let of_pair = pairs.find(|(from, to)| known(from) && known(to));
+    pairs.find(|(from, to)| known(from) && known(to))
+}
+
+/// Finds the job of a run or of a saved plan, which may be the one of a pair of providers for which none is
+/// configured. One that was renamed since is another job.
+pub(super) fn know_job(config: &mut Config, name: &str) -> Result<(), CommandError> {
+    let of_pair = pair_of(config, name);
     let is_configured = |(from, to): (&str, &str)| {
         let mut jobs = config.jobs.values();
         jobs.any(|job| job.name == name || (job.source == from && job.target == to))
@@ -202,6 +233,28 @@ pub(super) fn find_provider<'a>(
         ))
         .hint(format!("the config names {}", known.join(", ")))
     })
+}
+
+/// Says which group may be meant by a name that nobody knows, of those that are known.
+pub(super) fn did_you_mean<'a>(
+    known: impl IntoIterator<Item = (&'a str, &'a str)>,
+    typed: &str,
+) -> Option<String> {
+    let known: Vec<NamedGroup> = known
+        .into_iter()
+        .map(|(id, name)| NamedGroup {
+            provider: String::new(),
+            id: id.to_owned(),
+            name: name.to_owned(),
+        })
+        .collect();
+    let near = match MeantGroup::among(&known, typed) {
+        MeantGroup::One(group) => vec![group],
+        MeantGroup::Several(near) | MeantGroup::Nobody(near) => near,
+    };
+    let mut names: Vec<String> = near.iter().map(|group| quoted(&group.name)).collect();
+    names.dedup();
+    (!names.is_empty()).then(|| format!("did you mean {}?", names.join(", ")))
 }
 
 fn nearest<'a>(known: impl Iterator<Item = &'a String>, name: &str) -> Option<&'a String> {

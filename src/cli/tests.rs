@@ -144,7 +144,11 @@ fn options_stand_before_and_after_the_command() {
         "rosterd plan --all --detailed-exitcode",
         "rosterd plan a --only News --only ana@example.org",
         "rosterd sync --all --format json",
+        "rosterd sync",
         "rosterd sync a b",
+        "rosterd link 1 2",
+        "rosterd link a 1 2",
+        "rosterd unlink 1",
         "rosterd sync a --approve 0123456789ab",
         "rosterd schema",
         "rosterd schema fields --format json",
@@ -158,11 +162,12 @@ fn options_stand_before_and_after_the_command() {
     }
     for line in [
         "rosterd",
-        "rosterd sync",
         "rosterd sync --all a",
         "rosterd sync --all --approve 0123456789ab",
         "rosterd plan --all a",
         "rosterd plan a b",
+        "rosterd link 1",
+        "rosterd unlink a 1 2",
         "rosterd -v -q status",
         "rosterd sync a --force",
     ] {

@@ -1,12 +1,12 @@
 //! `rosterd explain`: why a person or a group is as it is.
 
-use crate::cli::context::{Context, find_job};
+use crate::cli::context::{Context, did_you_mean, find_job};
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::format::{Format, FormatArg};
 use crate::cli::output::print;
 use crate::cli::wait::WaitArg;
-use crate::report::{write_explained_json, write_explained_text};
+use crate::report::{quoted, write_explained_json, write_explained_text};
 
 /// Explains why a person or a group is as it is, and what the next run would do.
 ///
@@ -31,7 +31,7 @@ pub(crate) async fn cmd_explain(
     context: &Context,
     args: &ExplainArgs,
 ) -> Result<ExitCode, CommandError> {
-    let config = context.config()?;
+    let config = context.config_with_job()?;
     let jobs: Vec<String> = match &args.job {
         Some(job) => vec![find_job(&config, job)?.name.clone()],
         None => config.jobs.keys().cloned().collect(),
@@ -49,12 +49,22 @@ pub(crate) async fn cmd_explain(
     }
     let is_person = args.what.contains('@') || args.what.starts_with('#');
     if !is_person && explained.iter().all(|one| one.groups.is_empty()) {
-        let jobs = jobs.join(", ");
-        return Err(CommandError::usage(format!(
-            "no account of {jobs} shows a group \"{}\"",
-            args.what
-        ))
-        .hint("`rosterd groups PROVIDER` lists the groups of an account"));
+        let mut links = Vec::new();
+        for job in &jobs {
+            links.extend(runner.store().links(job)?);
+        }
+        let known = links
+            .iter()
+            .map(|link| (link.source.as_str(), link.name.as_str()));
+        let unknown = CommandError::usage(format!(
+            "no account of {} shows a group {}",
+            jobs.join(", "),
+            quoted(&args.what)
+        ));
+        return Err(match did_you_mean(known, &args.what) {
+            Some(near) => unknown.hint(near),
+            None => unknown.hint("`rosterd groups PROVIDER` lists the groups of an account"),
+        });
     }
     print(|out| match args.format.format {
         Format::Json => write_explained_json(out, &explained),

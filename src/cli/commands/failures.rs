@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::cli::context::{Context, find_job};
+use crate::cli::context::{Context, know_job};
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::format::{Format, FormatArg};
@@ -12,7 +12,7 @@ use crate::report::{write_failures_json, write_failures_text};
 /// Lists items that a provider refused or that nobody can sync, with what can be done about them.
 #[derive(clap::Args, Debug)]
 pub(crate) struct FailuresArgs {
-    /// The job.
+    /// The job; without it all of them.
     job: Option<String>,
     #[command(flatten)]
     format: FormatArg,
@@ -22,7 +22,7 @@ pub(crate) fn cmd_failures(
     context: &Context,
     args: &FailuresArgs,
 ) -> Result<ExitCode, CommandError> {
-    let config = context.config()?;
+    let mut config = context.config_with_job()?;
     let (mut failures, mut accepted) = (Vec::new(), BTreeSet::new());
     if let Some(store) = Context::existing_store(&config)? {
         failures = store.failures(args.job.as_deref())?;
@@ -33,7 +33,7 @@ pub(crate) fn cmd_failures(
         }
     }
     if let (Some(job), true) = (&args.job, failures.is_empty()) {
-        find_job(&config, job)?;
+        know_job(&mut config, job)?;
     }
     print(|out| match args.format.format {
         Format::Text => write_failures_text(out, &failures, &accepted, Context::now()),

@@ -1,6 +1,6 @@
 //! `rosterd history`: what ran.
 
-use crate::cli::context::{Context, find_job};
+use crate::cli::context::{Context, know_job};
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::format::{Format, FormatArg};
@@ -20,14 +20,14 @@ pub(crate) struct HistoryArgs {
 }
 
 pub(crate) fn cmd_history(context: &Context, args: &HistoryArgs) -> Result<ExitCode, CommandError> {
-    let config = context.config()?;
+    let mut config = context.config()?;
     let runs = match Context::existing_store(&config)? {
         Some(store) => store.history(args.job.as_deref(), args.limit)?,
         None => Vec::new(),
     };
     // A job that left the config keeps its history.
     if let (Some(job), true) = (&args.job, runs.is_empty()) {
-        find_job(&config, job)?;
+        know_job(&mut config, job)?;
     }
     print(|out| match args.format.format {
         Format::Text => write_history_text(out, &runs, &Context::zone()),

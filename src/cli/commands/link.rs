@@ -1,9 +1,10 @@
 //! `rosterd link` and `rosterd unlink`: which groups belong together, settled by hand.
 
-use crate::cli::context::{Context, find_job};
+use crate::cli::context::{Context, know_job, the_job};
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::output::print;
+use crate::config::Config;
 use crate::plan::base::{FieldBases, GroupLink, Origin};
 use crate::run::Runner;
 use crate::state::{Change, Locks};
@@ -14,32 +15,32 @@ use crate::state::{Change, Locks};
 /// providers are asked whether they exist. The next plan adopts the target group and fills in what it
 /// lacks.
 #[derive(clap::Args, Debug)]
+#[command(override_usage = "rosterd link [JOB] SOURCE TARGET")]
 pub(crate) struct LinkArgs {
-    /// The job.
-    job: String,
-    /// The id or the name of the group at the source.
-    source: String,
-    /// The id or the name of the group at the target.
-    target: String,
+    /// The job, which may be left out where there is only one; the id or the name of the group at the
+    /// source; the id or the name of the group at the target.
+    #[arg(num_args = 2..=3, required = true, value_name = "JOB|GROUP")]
+    words: Vec<String>,
 }
 
 /// Forgets which target group belongs to a source group, and what the job brought into it.
 ///
 /// Nothing changes at any provider. The next plan looks for a partner again.
 #[derive(clap::Args, Debug)]
+#[command(override_usage = "rosterd unlink [JOB] SOURCE")]
 pub(crate) struct UnlinkArgs {
-    /// The job.
-    job: String,
-    /// The id of the group at the source.
-    source: String,
+    /// The job, which may be left out where there is only one, and the id of the group at the source.
+    #[arg(num_args = 1..=2, required = true, value_name = "JOB|GROUP")]
+    words: Vec<String>,
 }
 
 pub(crate) async fn cmd_link(context: &Context, args: &LinkArgs) -> Result<ExitCode, CommandError> {
-    let config = context.config()?;
-    let job = find_job(&config, &args.job)?;
-    let (source, target) = (id(&args.source)?, id(&args.target)?);
+    let (job, [source, target]) = job_and(&args.words)?;
+    let config = known(context, job)?;
+    let job = the_job(&config, job, "link")?;
+    let (source, target) = (id(source)?, id(target)?);
     let _held = Locks::new(&config.state_path).lock_job(&job.name)?;
-    let runner = context.runner(context.config()?)?;
+    let runner = context.runner(config.clone())?;
     let source = find_group(context, &runner, &job.source, source).await?;
     let target = find_group(context, &runner, &job.target, target).await?;
     let (source, target) = (source.as_str(), target.as_str());
@@ -127,9 +128,10 @@ pub(crate) async fn cmd_link(context: &Context, args: &LinkArgs) -> Result<ExitC
 }
 
 pub(crate) fn cmd_unlink(context: &Context, args: &UnlinkArgs) -> Result<ExitCode, CommandError> {
-    let config = context.config()?;
-    let job = find_job(&config, &args.job)?;
-    let source = id(&args.source)?;
+    let (job, [source]) = job_and(&args.words)?;
+    let config = known(context, job)?;
+    let job = the_job(&config, job, "unlink")?;
+    let source = id(source)?;
     let none = || {
         CommandError::usage(format!(
             "source group {source} is not linked by job \"{}\"",
@@ -151,6 +153,29 @@ pub(crate) fn cmd_unlink(context: &Context, args: &UnlinkArgs) -> Result<ExitCod
         )
     })?;
     Ok(ExitCode::Done)
+}
+
+/// Parts what was typed: a job, where one is named, and groups.
+fn job_and<const GROUPS: usize>(
+    words: &[String],
+) -> Result<(Option<&str>, [&str; GROUPS]), CommandError> {
+    let (job, groups) = match words.split_first() {
+        Some((job, groups)) if groups.len() == GROUPS => (Some(job.as_str()), groups),
+        _ => (None, words),
+    };
+    let groups: Vec<&str> = groups.iter().map(String::as_str).collect();
+    let groups = groups.try_into();
+    let groups = groups.map_err(|_| CommandError::usage("groups are missing, or too many"))?;
+    Ok((job, groups))
+}
+
+/// Loads the config, with the job of a pair of providers that was named.
+fn known(context: &Context, job: Option<&str>) -> Result<Config, CommandError> {
+    let mut config = context.config_with_job()?;
+    if let Some(job) = job {
+        know_job(&mut config, job)?;
+    }
+    Ok(config)
 }
 
 /// Finds the id of the one group that some words stand for.

@@ -14,7 +14,7 @@ use crate::cli::output::print;
 use crate::cli::wait::WaitArg;
 use crate::config::Config;
 use crate::report::{
-    GroupThen, harmless, instant, write_members_json, write_members_text, write_then_json,
+    GroupThen, harmless, instant, quoted, write_members_json, write_members_text, write_then_json,
     write_then_text,
 };
 use crate::run::{MeantGroup, NamedGroup, Runner, partners_at_target, remembered_groups};
@@ -77,7 +77,8 @@ impl Asked {
         let targets: BTreeSet<&String> = config.jobs.values().map(|job| &job.target).collect();
         if targets.is_empty() {
             return Err(CommandError::usage(format!(
-                "the config has no job, so that \"{typed}\" is in no target"
+                "the config has no job, so that {} is in no target",
+                quoted(typed)
             ))
             .hint("name the account as well: `rosterd members PROVIDER/GROUP`"));
         }
@@ -92,26 +93,26 @@ impl Asked {
         let named = |groups: &[NamedGroup]| {
             let named = groups.iter().map(|group| {
                 let (provider, id) = (&group.provider, harmless(&group.id).into_owned());
-                format!("{provider}/{id} \"{}\"", harmless(&group.name))
+                format!("{provider}/{id} {}", quoted(&group.name))
             });
             named.collect::<Vec<_>>().join(", ")
         };
         let providers = self.providers.join(" or ");
         match meant {
             MeantGroup::Several(groups) => CommandError::usage(format!(
-                "{} groups are called \"{}\"",
+                "{} groups are called {}",
                 groups.len(),
-                self.text
+                quoted(&self.text)
             ))
             .hint(format!("name one by its id: {}", named(&groups))),
             MeantGroup::Nobody(near) if !near.is_empty() => CommandError::usage(format!(
-                "there is no group \"{}\" in {providers}",
-                self.text
+                "there is no group {} in {providers}",
+                quoted(&self.text)
             ))
             .hint(format!("did you mean {}?", named(&near))),
             MeantGroup::One(_) | MeantGroup::Nobody(_) => CommandError::usage(format!(
-                "there is no group \"{}\" in {providers}",
-                self.text
+                "there is no group {} in {providers}",
+                quoted(&self.text)
             ))
             .hint(format!(
                 "`rosterd groups {}` lists the groups",
@@ -286,8 +287,8 @@ fn not_written(
             format!("`rosterd members {}/{id} --at TIME`", group.provider)
         });
         return Ok(CommandError::usage(format!(
-            "who was in \"{}\" of {provider} is not remembered: that is known only of groups that a job writes to",
-            asked.text
+            "who was in {} of {provider} is not remembered: that is known only of groups that a job writes to",
+            quoted(&asked.text)
         ))
         .hint(format!(
             "the group that it is paired with: {}",

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::apply::read_header;
 use super::sync::{active_jobs, no_run};
-use crate::cli::context::{Context, find_job, only_job};
+use crate::cli::context::{Context, did_you_mean, find_job, only_job};
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::format::PlanFormat;
@@ -14,7 +14,7 @@ use crate::cli::page::page_about;
 use crate::cli::wait::WaitArg;
 use crate::config::Config;
 use crate::report::{
-    PageAbout, PlanList, harmless, in_shell, narrow, tell_twins_apart, write_plan_html,
+    PageAbout, PlanList, harmless, in_shell, narrow, quoted, tell_twins_apart, write_plan_html,
     write_plan_json, write_plan_text, write_plans_in_short,
 };
 use crate::run::{Meant, Planned, Runner};
@@ -47,7 +47,7 @@ pub(crate) struct PlanArgs {
 }
 
 pub(crate) async fn cmd_plan(context: &Context, args: &PlanArgs) -> Result<ExitCode, CommandError> {
-    let config = context.config()?;
+    let config = context.config_with_job()?;
     refuse_part_of_page(args.format, &args.only)?;
     if args.all {
         return Box::pin(plan_all(context, config, args)).await;
@@ -62,7 +62,8 @@ pub(crate) async fn cmd_plan(context: &Context, args: &PlanArgs) -> Result<ExitC
     }
     let runner = context.runner_that_waits(config, args.wait.wait)?;
     let Made { mut planned, meant } = make(context, &runner, &job, args).await?;
-    refuse_unknown(&args.only, [meant.as_slice()], &job)?;
+    let names = names_of(&planned);
+    refuse_unknown(&args.only, [meant.as_slice()], &names, &job)?;
     if let Some(path) = &args.out {
         save_as(path, &planned, saved_as(&args.only))?;
     }
@@ -125,6 +126,7 @@ async fn make(
 pub(super) fn refuse_unknown<'a>(
     only: &[String],
     meant: impl IntoIterator<Item = &'a [Meant]> + Clone,
+    names: &[String],
     jobs: &str,
 ) -> Result<(), CommandError> {
     let is_known = |at: usize| {
@@ -136,12 +138,24 @@ pub(super) fn refuse_unknown<'a>(
     };
     match only.iter().enumerate().find(|(at, _)| !is_known(*at)) {
         None => Ok(()),
-        Some((_, word)) => Err(CommandError::usage(format!(
-            "nothing in this plan concerns \"{}\": no account of {jobs} shows a group of this name or id",
-            harmless(word)
-        ))
-        .hint("`rosterd groups PROVIDER` lists the groups of an account")),
+        Some((_, word)) => {
+            let unknown = CommandError::usage(format!(
+                "nothing in this plan concerns {}: no account of {jobs} shows a group of this name or id",
+                quoted(word)
+            ));
+            let known = names.iter().map(|name| ("", name.as_str()));
+            Err(match did_you_mean(known, word) {
+                Some(near) => unknown.hint(near),
+                None => unknown.hint("`rosterd groups PROVIDER` lists the groups of an account"),
+            })
+        }
     }
+}
+
+/// Returns the names of the groups that a plan is about.
+pub(super) fn names_of(planned: &Planned) -> Vec<String> {
+    let pairs = planned.plan.pairs.iter();
+    pairs.map(|pair| pair.name.clone()).collect()
 }
 
 /// Leaves of a plan what is to be printed.
@@ -181,6 +195,7 @@ async fn plan_all(
     let mut list = PlanList::default();
     let mut codes = Vec::new();
     let mut known: Vec<Vec<Meant>> = Vec::new();
+    let mut names = Vec::new();
     for job in &jobs {
         if context.interrupt.stop.is_cancelled() {
             codes.push(ExitCode::Failed);
@@ -194,6 +209,7 @@ async fn plan_all(
         let code = match made {
             Ok(Made { mut planned, meant }) => {
                 let code = code_of(&planned, args);
+                names.extend(names_of(&planned));
                 prepare_to_print(&mut planned, &meant, args.format);
                 known.push(meant);
                 print(|out| {
@@ -229,7 +245,7 @@ async fn plan_all(
     // Where one could not be asked, it may be the one that knows the group.
     if known.len() == jobs.len() && !jobs.is_empty() {
         let known = known.iter().map(Vec::as_slice);
-        if let Err(unknown) = refuse_unknown(&args.only, known, &jobs.join(", ")) {
+        if let Err(unknown) = refuse_unknown(&args.only, known, &names, &jobs.join(", ")) {
             if !is_json {
                 return Err(unknown);
             }

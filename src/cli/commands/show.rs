@@ -1,14 +1,21 @@
 //! `rosterd show`: what one run did.
 
-use crate::cli::context::{Context, find_run};
+use std::collections::BTreeSet;
+
+use crate::cli::context::{Context, did_you_mean, find_run};
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::format::ShowFormat;
 use crate::cli::output::print;
 use crate::cli::page::page_about;
 use crate::model::normalise_address;
-use crate::report::{ItemFilter, operations, write_show_html, write_show_json, write_show_text};
-use crate::state::{FOUND, JournalOutcome, RunItem, RunRecord, StateError, Store, UnsettledItem};
+use crate::plan::base::GroupLink;
+use crate::report::{
+    ItemFilter, operations, quoted, write_show_html, write_show_json, write_show_text,
+};
+use crate::state::{
+    About, FOUND, JournalOutcome, RunItem, RunRecord, StateError, Store, UnsettledItem,
+};
 
 const OUTCOMES: [&str; 4] = ["done", "failed", "open", FOUND];
 
@@ -48,6 +55,7 @@ pub(crate) fn cmd_show(context: &Context, args: &ShowArgs) -> Result<ExitCode, C
         outcome: args.outcome.clone(),
     };
     let open = open_items(&store, &run)?;
+    refuse_unknown(&store, &run, &filter, &open)?;
     let mut unread = None;
     let kept = store.run_items(&run.id).map(|item| {
         item.map_err(|error| {
@@ -80,6 +88,74 @@ pub(crate) fn cmd_show(context: &Context, args: &ShowArgs) -> Result<ExitCode, C
         Some(error) => Err(error.into()),
         None => Ok(ExitCode::Done),
     }
+}
+
+/// Refuses a group or a person that neither the run nor its job knows: whoever mistyped a name would take the
+/// run for one that did nothing.
+fn refuse_unknown(
+    store: &Store,
+    run: &RunRecord,
+    filter: &ItemFilter,
+    open: &[RunItem],
+) -> Result<(), CommandError> {
+    let (mut group, mut member) = (filter.group.as_deref(), filter.member.as_deref());
+    let mut names: BTreeSet<String> = BTreeSet::new();
+    let mut look = |item: &RunItem| {
+        let is = |wanted: Option<&str>, held: &Option<String>| {
+            wanted.is_some() && wanted == held.as_deref()
+        };
+        if is(group, &item.group) || is(group, &item.group_id) {
+            group = None;
+        }
+        if is(member, &item.member) {
+            member = None;
+        }
+        if let (Some(_), Some(name)) = (group, &item.group)
+            && !names.contains(name)
+        {
+            names.insert(name.clone());
+        }
+        group.is_none() && member.is_none()
+    };
+    let mut is_known =
+        open.iter().any(&mut look) || (filter.group.is_none() && filter.member.is_none());
+    let mut items = store.run_items(&run.id);
+    while !is_known && let Some(item) = items.next().transpose()? {
+        is_known = look(&item);
+    }
+    drop(items);
+    if let Some(group) = group {
+        let links = store.links(&run.job)?;
+        let is_linked = |link: &GroupLink| link.name == group || link.target == group;
+        if !links.iter().any(is_linked) {
+            names.extend(links.into_iter().map(|link| link.name));
+            let known = names.iter().map(|name| ("", name.as_str()));
+            let unknown = CommandError::usage(format!(
+                "run {} did nothing in a group {}, and its job knows none of this name or id",
+                run.id,
+                quoted(group)
+            ));
+            return Err(match did_you_mean(known, group) {
+                Some(near) => unknown.hint(near),
+                None => unknown.hint(format!(
+                    "`rosterd links {}` lists the groups of the job",
+                    run.job
+                )),
+            });
+        }
+    }
+    if let Some(member) = member
+        && store
+            .past_items(&run.job, About::Person(member), 1)?
+            .is_empty()
+    {
+        return Err(CommandError::usage(format!(
+            "nothing that run {} or another run of its job did concerns the person who was asked for",
+            run.id
+        ))
+        .hint("`--person` takes the address that the source shows, or how `rosterd show -v` names somebody without one"));
+    }
+    Ok(())
 }
 
 /// Writes an address as it is kept; what is none may be how somebody without one is named.

@@ -29,7 +29,7 @@ pub(crate) struct StatusArgs {
 }
 
 pub(crate) fn cmd_status(context: &Context, args: &StatusArgs) -> Result<ExitCode, CommandError> {
-    let config = context.config()?;
+    let config = context.config_with_job()?;
     let store = Context::existing_store(&config)?;
     let now = Context::now();
     let jobs = job_rows(&config, store.as_ref(), now, 1)?;

@@ -1,6 +1,6 @@
 //! `rosterd sync`: unattended runs.
 
-use crate::cli::context::{Context, find_job};
+use crate::cli::context::{Context, know_job, only_job};
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::format::{Format, FormatArg};
@@ -14,13 +14,10 @@ use crate::state::Store;
 /// Makes one unattended run per job: read, plan, guard, apply, verify.
 #[derive(clap::Args, Debug)]
 pub(crate) struct SyncArgs {
-    /// The jobs, one after the other. A paused or disabled job runs when it is named; one that is paused
-    /// for an undo which was interrupted is refused, unless approved or resumed.
-    #[arg(
-        required_unless_present = "all",
-        conflicts_with = "all",
-        value_name = "JOB"
-    )]
+    /// The jobs, one after the other; may be left out where there is only one. A paused or disabled job
+    /// runs where it is named; one that is paused for an undo which was interrupted is refused, unless
+    /// approved or resumed.
+    #[arg(conflicts_with = "all", value_name = "JOB")]
     jobs: Vec<String>,
     /// Every job that is neither paused nor disabled.
     #[arg(long)]
@@ -35,9 +32,9 @@ pub(crate) struct SyncArgs {
 }
 
 pub(crate) async fn cmd_sync(context: &Context, args: &SyncArgs) -> Result<ExitCode, CommandError> {
-    let config = context.config()?;
+    let mut config = context.config_with_job()?;
     for job in &args.jobs {
-        find_job(&config, job)?;
+        know_job(&mut config, job)?;
     }
     if args.approve.is_some() && args.jobs.len() > 1 {
         return Err(
@@ -47,6 +44,11 @@ pub(crate) async fn cmd_sync(context: &Context, args: &SyncArgs) -> Result<ExitC
     }
     let jobs = if args.all {
         active_jobs(&config, &Context::store(&config)?)?
+    } else if args.jobs.is_empty() {
+        let only = only_job(&config, "sync");
+        let only = only.map_err(|error| error.hint("`--all` runs each job"))?;
+        refuse_resting(&config, &only)?;
+        vec![only]
     } else {
         args.jobs.clone()
     };
@@ -61,6 +63,24 @@ pub(crate) async fn cmd_sync(context: &Context, args: &SyncArgs) -> Result<ExitC
         args.all || jobs.len() > 1,
     ))
     .await
+}
+
+/// Refuses a job that somebody has stopped, where it was not named: after an undo a run would do again what
+/// was taken back.
+fn refuse_resting(config: &Config, job: &str) -> Result<(), CommandError> {
+    if active_jobs(config, &Context::store(config)?)?
+        .iter()
+        .any(|active| active == job)
+    {
+        return Ok(());
+    }
+    Err(CommandError::new(
+        ExitCode::Refused,
+        format!("job \"{job}\" is paused or disabled; nothing was read or written"),
+    )
+    .hint(format!(
+        "`rosterd sync {job}` runs it all the same, and `rosterd resume {job}` ends a pause"
+    )))
 }
 
 /// Names the jobs that are neither disabled nor paused.

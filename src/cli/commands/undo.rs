@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::plan::{
-    may_be_replaced, prepare_to_print, refuse_part_of_page, refuse_unknown, save_as, saved_as,
+    may_be_replaced, names_of, prepare_to_print, refuse_part_of_page, refuse_unknown, save_as,
+    saved_as,
 };
 use crate::cli::context::{Context, find_run, know_job};
 use crate::cli::error::CommandError;
@@ -58,7 +59,8 @@ pub(crate) async fn cmd_undo(context: &Context, args: &UndoArgs) -> Result<ExitC
         let left = planned.undoing.iter().flat_map(|undoing| &undoing.left);
         one.is_shown |= left.into_iter().any(|left| concerns(&planned, left, one));
     }
-    refuse_unknown(&args.only, [meant.as_slice()], &run.job)?;
+    let names = names_of(&planned);
+    refuse_unknown(&args.only, [meant.as_slice()], &names, &run.job)?;
     if let Some(path) = &args.out {
         save_as(path, &planned, saved_as(&args.only))?;
     }

@@ -87,6 +87,7 @@ fn the_only_job_need_not_be_named() {
     let bed = Bed::new();
     bed.sync();
     for line in [
+        "sync",
         "links",
         "failures",
         "history",
@@ -97,6 +98,13 @@ fn the_only_job_need_not_be_named() {
     ] {
         bed.line(line).assert(0);
     }
+    bed.line("pause").assert(0);
+    let written = bed.writes().len();
+    let said = bed.line("sync");
+    assert!(said.complaint(3).contains("paused"), "{}", said.err);
+    assert_eq!(bed.writes().len(), written);
+    bed.line("sync crm-to-mail").assert(0);
+    bed.line("resume").assert(0);
     let said = bed.line("accept nothing-of-that");
     assert!(
         said.complaint(2)
@@ -112,7 +120,16 @@ fn the_only_job_need_not_be_named() {
         "rosterd.toml",
         &format!("{both}\n[jobs.other]{second}\n[jobs.other.groups]\ninclude = [\"None*\"]\n"),
     );
-    for line in ["links", "pause", "resume", "retry", "accept --list"] {
+    for line in [
+        "links",
+        "pause",
+        "resume",
+        "retry",
+        "accept --list",
+        "sync",
+        "link 1 2",
+        "unlink 1",
+    ] {
         let ended = bed.line(line);
         let said = ended.complaint(2);
         assert!(
@@ -231,4 +248,145 @@ fn help_is_about_the_command_and_the_guide_has_chapters() {
     // Options of every command still stand before and after it.
     bed.line("-v links --config rosterd.toml --log-format json")
         .assert(0);
+}
+
+#[test]
+fn the_job_of_a_pair_is_known_where_there_is_no_other() {
+    let bed = Bed::new();
+    let config = bed.config("");
+    let (providers, _) = config.split_once("[jobs.crm-to-mail]").unwrap();
+    bed.write("rosterd.toml", providers);
+    bed.line("sync").complaint(2);
+    bed.line("migrate --from crm --to mail --yes").assert(0);
+    for line in [
+        "sync",
+        "sync crm-to-mail",
+        "failures",
+        "failures crm-to-mail",
+        "links",
+        "plan",
+    ] {
+        bed.line(line).assert(0);
+    }
+    let status = bed.line("status");
+    status.assert(0);
+    assert!(status.out.contains("crm-to-mail"), "{}", status.out);
+    let links = bed.run(&["links", "--format", "json"]).json(&["links"]);
+    let source = links["links"][0]["source"].as_str().unwrap().to_owned();
+    let target = links["links"][0]["target"].as_str().unwrap().to_owned();
+    bed.run(&["unlink", &source]).assert(0);
+    bed.run(&["link", &source, &target]).assert(0);
+    bed.run(&["unlink", JOB, &source]).assert(0);
+    bed.run(&["link", JOB, &source, &target]).assert(0);
+}
+
+#[test]
+fn a_name_that_nobody_knows_is_no_empty_list() {
+    let bed = Bed::new();
+    bed.sync();
+    let run = bed.newest_run();
+    for (arguments, said, hint) in [
+        (
+            vec!["show", &run, "--group", "Dono"],
+            "\"Dono\"",
+            "did you mean \"Donors\"?",
+        ),
+        (
+            vec!["show", &run, "--group", "zzzzzz"],
+            "\"zzzzzz\"",
+            "rosterd links",
+        ),
+        (
+            vec!["show", &run, "--person", "nobody@example.org"],
+            "the person who was asked for",
+            "--person",
+        ),
+        (
+            vec!["show", &run, "--op", "create_grup"],
+            "create_grup",
+            "create_group",
+        ),
+        (
+            vec!["plan", "--only", "Dono"],
+            "\"Dono\"",
+            "did you mean \"Donors\"?",
+        ),
+        (
+            vec!["explain", "Dono"],
+            "\"Dono\"",
+            "did you mean \"Donors\"?",
+        ),
+        (vec!["members", "Dono"], "\"Dono\"", "\"Donors\""),
+        (
+            vec!["history", "crm-to-mial"],
+            "crm-to-mial",
+            "did you mean \"crm-to-mail\"?",
+        ),
+        (
+            vec!["failures", "crm-to-mial"],
+            "crm-to-mial",
+            "did you mean \"crm-to-mail\"?",
+        ),
+        (
+            vec!["links", "crm-to-mial"],
+            "crm-to-mial",
+            "did you mean \"crm-to-mail\"?",
+        ),
+    ] {
+        let ended = bed.run(&arguments);
+        let complaint = ended.complaint(2);
+        assert!(
+            complaint.contains(said) && complaint.contains(hint) && ended.out.is_empty(),
+            "{arguments:?}: {complaint}{}",
+            ended.out
+        );
+    }
+    // What the run did nothing to is an answer where the job knows it.
+    bed.run(&["show", &run, "--group", "Donors"]).assert(0);
+    bed.sync();
+    let run = bed.newest_run();
+    bed.run(&["show", &run, "--group", "Donors"]).assert(0);
+}
+
+#[test]
+fn what_was_typed_wrongly_is_told_as_json_as_well() {
+    let bed = Bed::new();
+    for line in [
+        "plan --no-such-option --format json",
+        "show --format=json",
+        "show 1 --op nothing --format json",
+        "plann --format json",
+        "sync --all crm-to-mail --format json",
+    ] {
+        let ended = bed.line(line);
+        ended.assert(2);
+        let error = &ended.json(&["error"])["error"];
+        assert_eq!(error["exit_code"], 2, "{line}: {error}");
+        let message = error["message"].as_str().unwrap();
+        assert!(
+            !message.is_empty() && !message.contains("error:"),
+            "{line}: {error}"
+        );
+        let first = message
+            .split_whitespace()
+            .take(3)
+            .collect::<Vec<_>>()
+            .join(" ");
+        assert!(ended.err.contains(&first), "{line}: {error}\n{}", ended.err);
+    }
+    for line in ["plan --no-such-option", "show --help --format json"] {
+        let ended = bed.line(line);
+        assert!(!ended.out.contains("exit_code"), "{line}: {}", ended.out);
+    }
+}
+
+#[test]
+fn a_demo_that_shall_wait_for_enter_needs_a_terminal() {
+    let bed = Bed::new();
+    let ended = bed.line("demo --pause");
+    let complaint = ended.complaint(2);
+    assert!(
+        complaint.contains("--pause") && ended.out.is_empty(),
+        "{complaint}"
+    );
 }

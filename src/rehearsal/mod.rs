@@ -10,10 +10,12 @@
 //! What is told afterwards is told by the emulator's own state and its log of requests, which the
 //! engine has no part in.
 
+mod acting;
 mod copy;
 mod difference;
 mod mail;
 mod stage;
+mod verdict;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,18 +25,20 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
+pub use acting::{Migrating, Refused};
 pub use copy::Copied;
 pub use mail::{Breach, GroupMail, Mail};
+pub use verdict::Verdict;
+pub(crate) use verdict::meaning;
 
 use crate::config::Config;
 use crate::config::settled::JobConfig;
 use crate::emulator::{Emulator, FaultRule, World};
 use crate::model::{Gaps, ProviderKind};
 use crate::plan::Summary;
-use crate::run::{
-    BothAccounts, Cost, RunError, RunReport, Runner, RunnerOptions, SecondsEach, SyncOptions,
-};
+use crate::run::{BothAccounts, RunError, RunReport, Runner, RunnerOptions, SecondsEach};
 use crate::state::Store;
+use acting::{Actor, Foreseen};
 use mail::{Mailed, Refusers};
 use stage::{Stage, ahead_of_time, clock_from};
 
@@ -45,11 +49,28 @@ pub const MOST_RUNS: usize = 6;
 /// and longer the second time.
 const BETWEEN: Duration = Duration::from_hours(2);
 
+/// How a rehearsal is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct RehearseOptions {
+    /// The faults that are in force during the first run.
+    pub faults: Vec<FaultRule>,
+    /// An approval that a guard has offered, as the real run would be given it.
+    pub approve: Option<String>,
+    /// The migration that is rehearsed; without it the job runs as `sync` does it.
+    pub migration: Option<Migrating>,
+}
+
 /// What a rehearsal came to.
 #[derive(Debug)]
 pub struct Rehearsed {
     /// The job.
     pub job: String,
+    /// The command that is rehearsed.
+    pub command: String,
+    /// Whether that is a migration.
+    pub is_migration: bool,
+    /// What a guard refuses, and the run would have ended with; all runs are as if it were approved.
+    pub refused: Option<Refused>,
     /// The source's and the target's configured names.
     pub providers: [String; 2],
     /// What the target is.
@@ -164,11 +185,14 @@ impl Ended {
         self.exit_code() == 3
     }
 
-    /// Tells whether a run was made that did nothing.
+    /// Tells whether a run was made that had nothing to do: one that was refused or failed did
+    /// nothing either.
     pub fn did_nothing(&self) -> bool {
         let report = self.report();
         report.is_some_and(|report| {
-            report.summary == Summary::default() && report.requests.values().sum::<u64>() == 0
+            report.summary == Summary::default()
+                && report.requests.values().sum::<u64>() == 0
+                && matches!(report.exit_code(), 0 | 4)
         })
     }
 }
@@ -177,16 +201,6 @@ impl Rehearsed {
     /// Returns the last of the runs that were to do the work.
     pub fn last(&self) -> &Ended {
         self.runs.last().expect("a rehearsal makes a run")
-    }
-
-    /// Returns what the real run would have ended with. Whoever would be mailed against their will
-    /// makes a failure of it, however the run ended.
-    pub fn exit_code(&self) -> u8 {
-        if self.mail.breaches.is_empty() {
-            self.runs[0].exit_code()
-        } else {
-            1
-        }
     }
 }
 
@@ -198,7 +212,7 @@ impl Rehearsed {
 pub async fn rehearse(
     runner: &Runner,
     job: &str,
-    faults: Vec<FaultRule>,
+    options: RehearseOptions,
 ) -> Result<Rehearsed, RunError> {
     // It goes with this function, also where that is dropped.
     let directory = tempfile::Builder::new()
@@ -223,7 +237,7 @@ pub async fn rehearse(
         move || async move {
             let play = Play {
                 job,
-                faults,
+                options,
                 place: &place,
                 began: Timestamp::now(),
             };
@@ -253,7 +267,7 @@ fn close(directory: TempDir) {
 /// A rehearsal that is being played.
 struct Play<'a> {
     job: JobConfig,
-    faults: Vec<FaultRule>,
+    options: RehearseOptions,
     place: &'a Path,
     began: Timestamp,
 }
@@ -298,26 +312,29 @@ impl Play<'_> {
             };
             differences.extend(found.into_iter().map(|what| (side.provider.clone(), what)));
         }
-        let planner = stage.runner(&self.place.join(PLAN_STATE), "Planning in the copy")?;
-        let planned = match planner.plan(&job.name).await {
-            Ok(planned) => planned.cost,
-            // The run says the same.
-            Err(RunError::Read { .. } | RunError::Groups { .. }) => Cost::default(),
-            Err(error) => return Err(error),
+        let actor = |state, what| -> Result<Actor<'_>, RunError> {
+            Ok(Actor {
+                runner: stage.runner(&self.place.join(state), what)?,
+                job: &job.name,
+                migration: self.options.migration.as_ref(),
+            })
         };
+        let planner = actor(PLAN_STATE, "Planning in the copy")?;
+        let foreseen = planner.foresee().await?;
 
         let is_mail = both.target.kind != ProviderKind::ActiveCampaignUsers;
         let (before, refusers) = emulator.with_world(|world| {
             let (source, target) = (world.account(&job.source), world.account(&job.target));
             (Mailed::by(target, is_mail), Refusers::of(source, target))
         });
+        let actor = actor(STATE, "Running in the copy")?;
+        let (refused, approve) = actor.approve(&foreseen, self.options.approve.as_deref())?;
         emulator.clear_log();
-        for fault in &self.faults {
+        for fault in &self.options.faults {
             emulator.add_fault(fault.clone());
         }
-        let runner = stage.runner(&state, "Running in the copy")?;
         let started = Instant::now();
-        let mut runs = vec![self.once(&runner).await?];
+        let mut runs = vec![actor.run(approve.as_deref()).await?];
         let copy_seconds = started.elapsed().as_secs_f64().ceil() as u64;
         let log = emulator.requests();
         let struck = log.iter().filter(|request| request.met_a_fault).count() as u64;
@@ -330,18 +347,25 @@ impl Play<'_> {
             provider: provider.clone(),
             reads: sent(provider, false),
             writes: sent(provider, true),
-            ..predicted(provider, &planned, job)
+            ..predicted(provider, &foreseen)
         });
         // The provider is well again.
         emulator.clear_faults();
         emulator.clear_log();
         let is_open = |runs: &[Ended]| {
             let last = runs.last().expect("a run was made");
-            !self.faults.is_empty() && !last.is_finished() && !last.is_refused()
+            !self.options.faults.is_empty() && !last.is_finished()
         };
         while is_open(&runs) && runs.len() < MOST_RUNS {
             tokio::time::sleep(BETWEEN).await;
-            runs.push(self.once(&runner).await?);
+            // What an approval let pass and faults have cut short has to be approved once more.
+            runs.push(match refused {
+                None => actor.run(None).await?,
+                Some(_) => actor.run_approved().await?,
+            });
+            if runs.last().is_some_and(Ended::is_refused) {
+                break;
+            }
         }
         for requests in &mut requests {
             let later = emulator.requests();
@@ -350,17 +374,20 @@ impl Play<'_> {
             requests.later = later.count() as u64;
         }
         // What is rehearsed is the job's own work, and not what comes after it.
-        let links = runner.store().links(&job.name)?;
+        let links = actor.runner.store().links(&job.name)?;
         let after = emulator.with_world(|world| Mailed::by(world.account(&job.target), is_mail));
         let last = runs.last().expect("a run was made");
         let mut again = None;
         if matches!(last.exit_code(), 0 | 4) {
             tokio::time::sleep(BETWEEN).await;
-            again = Some(self.once(&runner).await?);
+            again = Some(actor.run(None).await?);
         }
-        let time = time(&paces(&config, job), &planned, both, &requests);
+        let time = time(&paces(&config, job), &foreseen, both, &requests);
         Ok(Rehearsed {
             job: job.name.clone(),
+            command: actor.command(),
+            is_migration: actor.migration.is_some(),
+            refused,
             providers: [job.source.clone(), job.target.clone()],
             target_kind: both.target.kind,
             read_at: both.source.begun,
@@ -373,7 +400,7 @@ impl Play<'_> {
                 ..time
             },
             mail: mail::compare(&before, &after, &refusers, &links, is_mail),
-            faults: self.faults,
+            faults: self.options.faults,
             runs,
             again,
         })
@@ -405,22 +432,15 @@ impl Play<'_> {
         let [source, target] = <[Copied; 2]>::try_from(copied).expect("there are two");
         Ok((Emulator::new(world), [source, target]))
     }
-
-    /// Makes one run, as `sync` would.
-    async fn once(&self, runner: &Runner) -> Result<Ended, RunError> {
-        match runner.sync(&self.job.name, SyncOptions::default()).await {
-            Ok(report) => Ok(Ended::Report(Box::new(report))),
-            Err(RunError::Stopped) => Err(RunError::Stopped),
-            Err(error) => Ok(Ended::NoRun {
-                exit_code: error.exit_code(),
-                error: error.to_string(),
-            }),
-        }
-    }
 }
 
 /// Says how long a run takes at the configured paces, and as the accounts answered.
-fn time(paces: &[f64; 2], cost: &Cost, both: &BothAccounts, requests: &[Requests; 2]) -> Time {
+fn time(
+    paces: &[f64; 2],
+    foreseen: &Foreseen,
+    both: &BothAccounts,
+    requests: &[Requests; 2],
+) -> Time {
     let (mut predicted, mut answers) = (0.0, 0.0);
     for ((pace, each), requests) in paces.iter().zip(&both.answers).zip(requests) {
         let SecondsEach { read, write } = *each;
@@ -430,7 +450,7 @@ fn time(paces: &[f64; 2], cost: &Cost, both: &BothAccounts, requests: &[Requests
         answers += requests.writes as f64 * (write - pace).max(0.0);
     }
     Time {
-        predicted_seconds: predicted.ceil() as u64 + cost.applying.waits,
+        predicted_seconds: predicted.ceil() as u64 + foreseen.waits,
         copy_seconds: 0,
         answer_seconds: answers.ceil() as u64,
     }
@@ -444,13 +464,11 @@ fn paces(config: &Config, job: &JobConfig) -> [f64; 2] {
     })
 }
 
-fn predicted(provider: &str, cost: &Cost, job: &JobConfig) -> Requests {
+fn predicted(provider: &str, foreseen: &Foreseen) -> Requests {
     let of = |requests: &BTreeMap<String, u64>| requests.get(provider).copied().unwrap_or_default();
-    let is_target = provider == job.target;
-    let looks = if is_target { cost.applying.reads } else { 0 };
     Requests {
-        predicted_reads: of(&cost.reads) + looks,
-        predicted_writes: of(&cost.requests),
+        predicted_reads: of(&foreseen.reads),
+        predicted_writes: of(&foreseen.writes),
         ..Requests::default()
     }
 }

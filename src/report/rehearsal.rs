@@ -7,14 +7,16 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::json::{FORMAT_VERSION, write_document};
+use super::json::{FORMAT_VERSION, RefusalRow, write_document};
 use super::paint::{ADDED, ASIDE, CHANGED, GONE, HEADING, STOP};
 use super::run_json::run_value;
 use super::run_text::write_run_text;
 use super::sections::{self, and_more, heading, limit};
 use super::table::{Cell, write_table};
-use super::words::{address, count, duration, grouped, harmless, listed, opt_outs_wait, quoted};
-use crate::rehearsal::{Breach, Copied, Ended, GroupMail, Mail, Rehearsed, Requests};
+use super::words::{address, count, duration, grouped, harmless, listed, quoted};
+use crate::rehearsal::{
+    Breach, Copied, Ended, GroupMail, Mail, Refused, Rehearsed, Requests, Verdict, meaning,
+};
 use crate::run::RunReport;
 
 /// What no reading shows, and so no copy has.
@@ -38,17 +40,25 @@ pub fn write_rehearsal_text(
         .map(|provider| harmless(provider));
     writeln!(
         out,
-        "{HEADING}Rehearsal of {}{HEADING:#}  {ASIDE}on copies of {source} and {target}; nothing was written to either{ASIDE:#}",
-        harmless(&rehearsed.job)
+        "{HEADING}Rehearsal of `{}`{HEADING:#}  {ASIDE}on copies of {source} and {target}; nothing was written to either{ASIDE:#}",
+        harmless(&rehearsed.command)
     )?;
     copies(out, rehearsed, verbose)?;
+    if let Some(refused) = &rehearsed.refused {
+        refusal(out, rehearsed, refused, verbose)?;
+    }
+    let note = match rehearsed.refused {
+        Some(_) => "in the copies, as if the refusal were approved",
+        None => "in the copies",
+    };
     for (number, run) in (1..).zip(&rehearsed.runs) {
         let title = match number {
+            1 if rehearsed.refused.is_some() => "What the run would do once approved".to_owned(),
             1 => "What the run would do".to_owned(),
             _ => format!("Run {number}, once the faults had ended"),
         };
-        heading(out, &title, "in the copies")?;
-        one_run(out, run, verbose)?;
+        heading(out, &title, note)?;
+        one_run(out, rehearsed, run, verbose)?;
         if number == 1 {
             faults(out, rehearsed)?;
         }
@@ -113,7 +123,60 @@ fn sentences<'a>(
     and_more(out, "      ", total, shown)
 }
 
-fn one_run(out: &mut dyn Write, run: &Ended, verbose: bool) -> io::Result<()> {
+/// Says what a guard refuses, and what is typed to let it pass: here nobody has approved anything.
+fn refusal(
+    out: &mut dyn Write,
+    rehearsed: &Rehearsed,
+    refused: &Refused,
+    verbose: bool,
+) -> io::Result<()> {
+    writeln!(
+        out,
+        "\n{STOP}Refused{STOP:#}  {ASIDE}the run writes nothing until a person approves{ASIDE:#}"
+    )?;
+    if let Some(why) = &refused.why {
+        writeln!(out, "  {CHANGED}!{CHANGED:#} {}", harmless(why))?;
+    }
+    sections::guards(out, &refused.refusals, refused.waiting_opt_outs, verbose)?;
+    let [offer, approve] = approval_commands(rehearsed, refused);
+    let offer = match offer {
+        Some(offer) => format!(
+            "\n      {}  {ASIDE}# offers the approval{ASIDE:#}",
+            harmless(&offer)
+        ),
+        None => String::new(),
+    };
+    writeln!(
+        out,
+        "  To let these operations and no others of their kind pass, once and within seven days:{offer}\n      {}",
+        harmless(&approve.unwrap_or_default())
+    )?;
+    writeln!(
+        out,
+        "  {CHANGED}Nothing is approved by a rehearsal: what follows is as if it were, in the copies alone.{CHANGED:#}"
+    )
+}
+
+/// Returns what is typed so that an approval is offered, where it is not yet, and to use it.
+fn approval_commands(rehearsed: &Rehearsed, refused: &Refused) -> [Option<String>; 2] {
+    let command = &rehearsed.command;
+    let offer = match (refused.is_offered, rehearsed.is_migration) {
+        (true, _) => None,
+        (false, true) => Some(command.clone()),
+        (false, false) => Some(format!("rosterd plan {}", rehearsed.job)),
+    };
+    [
+        offer,
+        Some(format!("{command} --approve {}", refused.approval())),
+    ]
+}
+
+fn one_run(
+    out: &mut dyn Write,
+    rehearsed: &Rehearsed,
+    run: &Ended,
+    verbose: bool,
+) -> io::Result<()> {
     let report = match run {
         Ended::Report(report) => report,
         Ended::NoRun { error, exit_code } => {
@@ -124,23 +187,22 @@ fn one_run(out: &mut dyn Write, run: &Ended, verbose: bool) -> io::Result<()> {
             );
         }
     };
-    // The approval that the copy offers opens nothing.
     let mut shown = RunReport::clone(report);
+    // The approval that the copy offers after faults opens nothing.
     let refusals = std::mem::take(&mut shown.refusals);
+    if rehearsed.refused.is_some() {
+        // It was told above that nobody has given it.
+        shown.approved = None;
+    }
     write_run_text(out, &shown, verbose)?;
+    if shown.migration.is_some() && !verbose {
+        sections::losses(out, &shown.losses, verbose)?;
+    }
     if refusals.is_empty() {
         return Ok(());
     }
     writeln!(out, "\n{STOP}A guard refuses the run.{STOP:#}")?;
-    if let Some(waiting) = opt_outs_wait(report.waiting_opt_outs) {
-        writeln!(out, "  {STOP}{waiting} behind this refusal.{STOP:#}")?;
-    }
-    sections::guards(out, &refusals, verbose)?;
-    let job = harmless(&report.job);
-    writeln!(
-        out,
-        "  `rosterd plan {job}` shows what it refuses and offers the approval; or set the limit so that it passes, and rehearse again"
-    )
+    sections::guards(out, &refusals, report.waiting_opt_outs, verbose)
 }
 
 fn faults(out: &mut dyn Write, rehearsed: &Rehearsed) -> io::Result<()> {
@@ -434,21 +496,28 @@ fn requests(out: &mut dyn Write, rehearsed: &Rehearsed) -> io::Result<()> {
 
 fn last_line(rehearsed: &Rehearsed) -> String {
     let code = rehearsed.exit_code();
-    match code {
-        0 => format!("{HEADING}Rehearsed: the run would end with 0.{HEADING:#}"),
-        _ if !rehearsed.mail.breaches.is_empty() => {
-            format!("{STOP}Rehearsed: people would be mailed who refuse it.{STOP:#}")
-        }
-        code => {
-            let meaning = match code {
-                1 => " (failed)",
-                3 => " (refused: nothing written)",
-                4 => " (finished, and items need a person)",
-                _ => "",
-            };
-            format!("{CHANGED}Rehearsed: the run would end with {code}{meaning}.{CHANGED:#}")
-        }
+    let real = rehearsed.real_exit_code();
+    let verdicts: Vec<String> = rehearsed
+        .verdicts()
+        .into_iter()
+        .map(|verdict| verdict.what)
+        .collect();
+    let style = match code {
+        0 => HEADING,
+        _ if rehearsed.mail.breaches.is_empty() => CHANGED,
+        _ => STOP,
+    };
+    let first = format!(
+        "{style}Rehearsed: the run would end with {real} ({}).{style:#}",
+        meaning(real)
+    );
+    if code == 0 {
+        return format!("{first} All is well.");
     }
+    format!(
+        "{first} The rehearsal ends with {code}: {}.",
+        verdicts.join("; ")
+    )
 }
 
 /// Writes what a rehearsal came to for a program.
@@ -466,7 +535,25 @@ pub fn write_rehearsal_json(out: &mut dyn Write, rehearsed: &Rehearsed) -> io::R
         target: &rehearsed.providers[1],
         read_at: rehearsed.read_at.to_string(),
         exit_code: rehearsed.exit_code(),
-        outcome: outcome(first),
+        outcome: match rehearsed.refused {
+            Some(_) => crate::run::Outcome::Refused.as_str(),
+            None => outcome(first),
+        },
+        command: &rehearsed.command,
+        would_end_with: rehearsed.real_exit_code(),
+        not_well: rehearsed.verdicts(),
+        refused: rehearsed.refused.as_ref().map(|refused| RefusedDocument {
+            refusals: refused.refusals.iter().map(RefusalRow::new).collect(),
+            waiting_opt_outs: refused.waiting_opt_outs,
+            approval: refused.approval(),
+            is_offered: refused.is_offered,
+            commands: approval_commands(rehearsed, refused)
+                .into_iter()
+                .flatten()
+                .collect(),
+            why: refused.why.as_deref(),
+        }),
+        as_if_approved: rehearsed.refused.is_some(),
         copies: &rehearsed.copies,
         differences: rehearsed
             .differences
@@ -514,6 +601,14 @@ struct Document<'a> {
     read_at: String,
     exit_code: u8,
     outcome: &'static str,
+    command: &'a str,
+    /// What the command itself would end with; `exit_code` is what the rehearsal ends with.
+    would_end_with: u8,
+    not_well: Vec<Verdict>,
+    /// What a guard refuses; nothing of it is approved.
+    refused: Option<RefusedDocument<'a>>,
+    /// Whether the runs are as if a refusal were approved.
+    as_if_approved: bool,
     copies: &'a [Copied; 2],
     differences: Vec<Difference<'a>>,
     never_copied: &'static str,
@@ -527,6 +622,19 @@ struct Document<'a> {
     time: crate::rehearsal::Time,
     seconds: u64,
     mail: MailDocument<'a>,
+}
+
+#[derive(Serialize)]
+struct RefusedDocument<'a> {
+    refusals: Vec<RefusalRow<'a>>,
+    waiting_opt_outs: u64,
+    approval: &'a str,
+    /// Whether the state database holds the approval already.
+    is_offered: bool,
+    /// What is typed, one after the other.
+    commands: Vec<String>,
+    /// Why an approval that was given does not fit.
+    why: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -561,7 +669,8 @@ fn outcome(run: &Ended) -> &'static str {
     }
 }
 
-/// Returns a run as `sync` prints it. The approval that the copy offers opens nothing, and is empty.
+/// Returns a run as `sync` prints it. The approval that a copy offers after faults opens nothing, and
+/// is empty.
 fn run_of(job: &str, run: &Ended) -> io::Result<Value> {
     match run {
         Ended::Report(report) => {

@@ -223,13 +223,17 @@ pub(super) fn approved(out: &mut dyn Write, approved: &Approved) -> io::Result<(
 /// How many groups are named of a guard that refuses many.
 const NAMED: usize = 3;
 
-/// Writes what each guard refuses: a limit per group that many groups exceed in one line, with the sums
-/// and the groups that lose most.
+/// Writes how many opt-outs wait behind the guards, and what each of them refuses: a limit per group that
+/// many groups exceed in one line, with the sums and the groups that lose most.
 pub(super) fn guards(
     out: &mut dyn Write,
     refusals: &[GuardRefusal],
+    waiting_opt_outs: u64,
     verbose: bool,
 ) -> io::Result<()> {
+    if let Some(waiting) = opt_outs_wait(waiting_opt_outs) {
+        writeln!(out, "  {STOP}{waiting} behind this refusal.{STOP:#}")?;
+    }
     for alike in by_guard(refusals) {
         let [first, ..] = alike.as_slice() else {
             continue;
@@ -291,10 +295,7 @@ pub(super) fn refusals(
         out,
         "\n{STOP}Refused{STOP:#}  nothing is written until a person approves"
     )?;
-    if let Some(waiting) = opt_outs_wait(waiting_opt_outs) {
-        writeln!(out, "  {STOP}{waiting} behind this refusal.{STOP:#}")?;
-    }
-    guards(out, refusals, verbose)?;
+    guards(out, refusals, waiting_opt_outs, verbose)?;
     writeln!(
         out,
         "  To let these operations and no others of their kind pass, once and within seven days:\n      {} --approve {}",

@@ -72,13 +72,19 @@ impl Verified {
 }
 
 impl Runner {
-    /// Reads both sides and says what a migration would come to; writes to no provider.
-    pub async fn assess(&self, job: &str) -> Result<(Planned, Assessed, Estimate), RunError> {
+    /// Reads both sides and says what a migration would come to, of which a person is asked or not;
+    /// writes to no provider.
+    pub async fn assess(
+        &self,
+        job: &str,
+        is_asked: bool,
+    ) -> Result<(Planned, Assessed, Estimate), RunError> {
         let job = self.job(job)?;
         let _held = self.hold(job, Access::Read).await?;
         self.refuse_one_account(job)?;
         let stop = &self.inner.options.stop;
-        let mut prepared = unless_stopped(stop, self.prepare(job, Asks::migration(false))).await?;
+        let mut prepared =
+            unless_stopped(stop, self.prepare(job, Asks::migration(is_asked))).await?;
         self.offer_approval(job, &mut prepared.planned.plan)?;
         let (assessed, estimate) = (prepared.assessed(), self.estimate(&prepared)?);
         self.inner.options.progress.finish(&job.name);

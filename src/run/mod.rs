@@ -384,7 +384,7 @@ impl Runner {
                     let id_offered =
                         store.offer_approval(&job.name, &offered, &items, self.now())?;
                     rename_approval(&mut prepared.planned.plan.refusals, &id_offered);
-                    let why = answer.map(|answer| approval_words(answer).to_owned());
+                    let why = answer.map(|answer| answer.words().to_owned());
                     let report = self.record_refused(job, id, started, &prepared, why)?;
                     return Ok(RunReport {
                         migration,
@@ -496,19 +496,6 @@ impl Runner {
 fn rename_approval(refusals: &mut [GuardRefusal], id: &str) {
     for refusal in refusals {
         id.clone_into(&mut refusal.approval);
-    }
-}
-
-fn approval_words(answer: ApprovalAnswer) -> &'static str {
-    match answer {
-        ApprovalAnswer::Fits => "the approval fits",
-        ApprovalAnswer::Unknown => "no refusal ever offered this approval, so the refusal stands",
-        ApprovalAnswer::Used => "this approval has been used, so the refusal stands",
-        ApprovalAnswer::Expired => "this approval is older than seven days, so the refusal stands",
-        ApprovalAnswer::OtherJob => "this approval belongs to another job, so the refusal stands",
-        ApprovalAnswer::NotASubset => {
-            "the plan holds operations that this approval does not cover, so the refusal stands"
-        }
     }
 }
 

@@ -29,6 +29,28 @@ pub enum ApprovalAnswer {
     NotASubset,
 }
 
+impl ApprovalAnswer {
+    /// Says it in a sentence.
+    pub fn words(self) -> &'static str {
+        match self {
+            ApprovalAnswer::Fits => "the approval fits",
+            ApprovalAnswer::Unknown => {
+                "no refusal ever offered this approval, so the refusal stands"
+            }
+            ApprovalAnswer::Used => "this approval has been used, so the refusal stands",
+            ApprovalAnswer::Expired => {
+                "this approval is older than seven days, so the refusal stands"
+            }
+            ApprovalAnswer::OtherJob => {
+                "this approval belongs to another job, so the refusal stands"
+            }
+            ApprovalAnswer::NotASubset => {
+                "the plan holds operations that this approval does not cover, so the refusal stands"
+            }
+        }
+    }
+}
+
 impl Store {
     /// Offers an approval for the items that tripped a guard, and returns the identifier to print.
     ///

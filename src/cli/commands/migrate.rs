@@ -63,7 +63,7 @@ pub(crate) async fn cmd_migrate(
     }
     let runner = context.runner_that_waits(config, args.wait.wait)?;
     if args.assess {
-        let assessing = context.interrupt.run(Box::pin(runner.assess(&job)));
+        let assessing = context.interrupt.run(Box::pin(runner.assess(&job, false)));
         let (planned, assessed, estimate) = assessing.await??;
         print(|out| match args.format.format {
             Format::Text => {
@@ -92,9 +92,16 @@ pub(crate) async fn cmd_migrate(
 
 /// Returns what was typed, as it is typed again.
 fn command(args: &MigrateArgs, job: &str) -> String {
-    match (&args.from, &args.to) {
-        (Some(from), Some(to)) => format!("rosterd migrate --from {from} --to {to}"),
-        _ => format!("rosterd migrate {job}"),
+    let pair = args.from.as_ref().zip(args.to.as_ref());
+    migration_of(pair, job, false)
+}
+
+/// Names the command that makes a migration.
+pub(super) fn migration_of(pair: Option<(&String, &String)>, job: &str, yes: bool) -> String {
+    let yes = if yes { " --yes" } else { "" };
+    match pair {
+        Some((from, to)) => format!("rosterd migrate --from {from} --to {to}{yes}"),
+        None => format!("rosterd migrate {job}{yes}"),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::migrate::job_of;
+use super::migrate::{job_of, migration_of};
 use crate::cli::context::{Context, find_job};
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
@@ -12,7 +12,7 @@ use crate::cli::wait::WaitArg;
 use crate::config::Config;
 use crate::emulate::read_faults;
 use crate::emulator::FaultRule;
-use crate::rehearsal::rehearse;
+use crate::rehearsal::{Migrating, RehearseOptions, rehearse};
 use crate::report::{write_rehearsal_json, write_rehearsal_text};
 use crate::run::RunError;
 
@@ -27,6 +27,12 @@ use crate::run::RunError;
 /// before, whether the next run has nothing to do, and what it takes in requests and time. Says as
 /// well what reading could not see and the copies lack.
 ///
+/// Where a guard refuses the run, it says so, with the commands that approve it, and goes on as if
+/// that had been done: in the copies, and nowhere else. `--approve` is an approval that a guard has
+/// offered in truth.
+///
+/// A job runs as by `sync`; with `--migrate`, and for a pair of providers, as by `migrate`.
+///
 /// With `--faults` the copies go wrong in the first run as the file says, which is written as for
 /// `rosterd emulate`; an account goes by the provider's name. The faults end with that run, and more
 /// runs finish what it left.
@@ -35,9 +41,10 @@ use crate::run::RunError;
 /// The copies are held in memory, in about 5 kB for each person, and in temporary files, which go
 /// with the command.
 ///
-/// Ends with what the first run in the copies ends with: 0, 1 failed, 3 refused by a guard, 4 items
-/// need a person. Ends with 1 as well where an account can't be read, and where anybody would be
-/// mailed who refuses it.
+/// Ends with 0 only where all is well, and else with the worst of these: 1 an account can't be read,
+/// the run fails, the runs after it do not finish what faults have left, or anybody would be mailed
+/// who refuses it; 3 a guard refuses the run, or the one after it; 4 items need a person, the next
+/// run still has something to do, or the copies lack something or differ from the accounts.
 #[derive(clap::Args, Debug)]
 pub(crate) struct RehearseArgs {
     /// The job; may be left out where the config has only one.
@@ -50,6 +57,16 @@ pub(crate) struct RehearseArgs {
     /// as `migrate` does it by default.
     #[arg(long, value_name = "PROVIDER", requires = "from")]
     to: Option<String>,
+    /// Rehearses `migrate` of the job, as a person makes it who answers the question; `--from` and
+    /// `--to` mean that anyway.
+    #[arg(long)]
+    migrate: bool,
+    /// Rehearses `migrate --yes`, of which nobody is asked, so that every guard judges it.
+    #[arg(long)]
+    yes: bool,
+    /// The approval that a guard offered, which the run would be given.
+    #[arg(long, value_name = "ID")]
+    approve: Option<String>,
     /// A JSON file with faults to act out in the first run.
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
@@ -89,8 +106,23 @@ pub(crate) async fn cmd_rehearse(
         None => Vec::new(),
     };
     known_accounts(&config, &job, &faults)?;
+    let is_migration = args.migrate || pair.is_some();
+    if args.yes && !is_migration {
+        return Err(CommandError::usage(
+            "`--yes` answers the question of a migration, and `sync` asks none",
+        )
+        .hint("`--migrate` rehearses the migration of the job"));
+    }
     let runner = context.runner_that_waits(config, args.wait.wait)?;
-    let rehearsing = rehearse(&runner, &job, faults);
+    let options = RehearseOptions {
+        faults,
+        approve: args.approve.clone(),
+        migration: is_migration.then(|| Migrating {
+            command: migration_of(pair, &job, args.yes),
+            is_asked: !args.yes,
+        }),
+    };
+    let rehearsing = rehearse(&runner, &job, options);
     let rehearsed =
         context
             .interrupt

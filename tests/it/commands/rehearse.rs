@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rosterd::emulator::{Account, Fault, FaultRule, Kind, Seed, When, World};
 use rosterd::model::ProviderKind;
-use rosterd::rehearsal::{Ended, GroupMail, Mail, Rehearsed, rehearse};
+use rosterd::rehearsal::{Ended, GroupMail, Mail, RehearseOptions, Rehearsed, rehearse};
 use rosterd::run::RunReport;
 use rosterd::state::Store;
 
@@ -181,7 +181,7 @@ async fn hold(
     bench.writes();
     let state = remembered(&bench.store);
     bench.rest().await;
-    let rehearsed = rehearse(&bench.runner(), "test", Vec::new())
+    let rehearsed = rehearse(&bench.runner(), "test", RehearseOptions::default())
         .await
         .unwrap_or_else(|error| panic!("{place}: {error}"));
     assert_eq!(bench.writes(), [], "{place}: nothing is written");
@@ -349,7 +349,11 @@ fn lost_in_the_middle() -> Vec<FaultRule> {
 }
 
 async fn rehearsed(bench: &Bench, faults: Vec<FaultRule>) -> Rehearsed {
-    rehearse(&bench.runner(), "test", faults)
+    let options = RehearseOptions {
+        faults,
+        ..RehearseOptions::default()
+    };
+    rehearse(&bench.runner(), "test", options)
         .await
         .unwrap_or_else(|error| panic!("{error}"))
 }
@@ -432,7 +436,7 @@ async fn a_listing_that_is_cut_short_takes_nobody_out_in_the_copy_either() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_guard_refuses_is_refused_in_the_copy_and_offers_nothing() {
+async fn what_a_guard_refuses_is_rehearsed_as_if_it_were_approved_and_is_not() {
     let bench = people(6);
     bench.settle().await;
     bench.account("crm", |crm| {
@@ -454,22 +458,177 @@ async fn what_a_guard_refuses_is_refused_in_the_copy_and_offers_nothing() {
         crm.opt_out_of_account(contact(crm, "reader0"));
     });
     let guarded = rehearsed(&bench, Vec::new()).await;
+    assert_eq!(remembered(&bench.store), state, "no approval is offered");
+    assert_eq!(bench.writes(), []);
     assert_eq!(guarded.exit_code(), 3);
-    assert_eq!(guarded.mail.still_mailed, 1);
-    assert!(guarded.again.is_none());
-    assert!(guarded.mail.no_longer.is_empty());
+    let refused = guarded.refused.as_ref().expect("a guard refuses it");
+    assert!(!refused.is_offered);
+    assert_eq!(refused.waiting_opt_outs, 1);
+    // Behind the refusal everything is done, in the copy alone.
+    let run = report(&guarded.runs[0]);
+    assert_eq!((run.exit_code(), run.summary.memberships_removed), (0, 6));
+    assert_eq!(guarded.mail.still_mailed, 0);
+    // Whoever refuses is among them.
+    assert_eq!(guarded.mail.no_longer.len(), 7);
+    assert!(guarded.again.as_ref().unwrap().did_nothing());
     let mut json = Vec::new();
     rosterd::report::write_rehearsal_json(&mut json, &guarded).unwrap();
     let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
-    assert_eq!(json["run"]["outcome"], "refused");
-    assert_eq!(json["run"]["refusals"][0]["approval"], "");
+    assert_eq!(json["outcome"], "refused");
+    assert_eq!(json["would_end_with"], 3);
+    assert_eq!(json["as_if_approved"], true);
+    assert_eq!(
+        json["refused"]["refusals"][0]["guard"],
+        "max_membership_removals"
+    );
+    assert_eq!(json["run"]["outcome"], "done");
+    let approval = json["refused"]["approval"].as_str().unwrap().to_owned();
+    let approves = format!("rosterd sync test --approve {approval}");
+    let commands = serde_json::json!(["rosterd plan test", approves]);
+    assert_eq!(json["refused"]["commands"], commands);
     let mut text = Vec::new();
     rosterd::report::write_rehearsal_text(&mut text, &guarded, false).unwrap();
     let text = String::from_utf8(text).unwrap();
-    assert!(text.contains("A guard refuses the run"), "{text}");
-    assert!(!text.contains("--approve"), "{text}");
-    let waits = "1 person refuses mail at crm and gets mail of mail before and after, as the job did not come to its end";
-    assert!(text.contains(waits), "{text}");
+    for said in [
+        "1 opt-out waits behind this refusal",
+        approves.as_str(),
+        "Nothing is approved by a rehearsal",
+        "What the run would do once approved",
+        "the run would end with 3",
+    ] {
+        assert!(text.contains(said), "{said}: {text}");
+    }
+
+    // The approval is the one that the real plan offers, and then it is there to be used.
+    let offered = bench.plan().await.plan.refusals[0].approval.clone();
+    assert_eq!(offered, approval);
+    bench.writes();
+    let guarded = rehearsed(&bench, Vec::new()).await;
+    assert!(guarded.refused.unwrap().is_offered);
+    let given = |approval: &str| RehearseOptions {
+        approve: Some(approval.to_owned()),
+        ..RehearseOptions::default()
+    };
+    let wrong = rehearse(&bench.runner(), "test", given("no-such")).await;
+    let refused = wrong.unwrap().refused.expect("no refusal offered it");
+    assert!(refused.why.unwrap().contains("no refusal ever offered"));
+    let right = rehearse(&bench.runner(), "test", given(&approval)).await;
+    let right = right.unwrap();
+    assert!(right.refused.is_none());
+    assert_eq!(right.exit_code(), 0);
+    let run = report(&right.runs[0]);
+    assert_eq!(run.approved.as_ref().unwrap().id, approval);
+    assert_eq!(bench.writes(), []);
+    // And it is not used up by any of that.
+    let real = bench
+        .runner()
+        .sync(
+            "test",
+            rosterd::run::SyncOptions {
+                approve: Some(approval),
+                ..Default::default()
+            },
+        )
+        .await
+        .unwrap();
+    assert_eq!(real.summary, run.summary, "{}", tell(&real));
+}
+
+/// A bed without a job.
+fn bed_of_a_pair(world: World) -> Bed {
+    let bed = Bed::over(world);
+    let config = bed.read("rosterd.toml");
+    let (providers, _) = config.split_once("\n[jobs.").unwrap();
+    bed.write("rosterd.toml", providers);
+    bed
+}
+
+/// Of each account what was predicted and sent, as a rehearsal tells it.
+fn counts(rehearsed: &serde_json::Value) -> BTreeMap<String, [u64; 4]> {
+    let of = |account: &serde_json::Value| {
+        ["predicted_reads", "reads", "predicted_writes", "writes"]
+            .map(|key| account[key].as_u64().unwrap())
+    };
+    let accounts = rehearsed["requests"].as_array().unwrap().iter();
+    accounts
+        .map(|account| {
+            (
+                account["provider"].as_str().unwrap().to_owned(),
+                of(account),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn a_migration_is_rehearsed_with_the_guards_and_the_verification_of_one() {
+    let bed = bed_of_a_pair(small_world());
+    bed.line("migrate --from crm --to mail --yes").assert(0);
+    // A third of all people refuse: too many for a run that nobody watches.
+    bed.account("crm", |crm| {
+        let everybody: Vec<u64> = crm.contacts.keys().copied().collect();
+        for contact in everybody.into_iter().step_by(3) {
+            crm.opt_out_of_account(contact);
+        }
+    });
+    bed.emulator.clear_log();
+    let watched = bed.line("rehearse --from crm --to mail --format json");
+    watched.assert(0);
+    let watched = watched.json(&["run", "refused", "command"]);
+    assert_eq!(watched["command"], "rosterd migrate --from crm --to mail");
+    assert_eq!(watched["refused"], serde_json::Value::Null);
+    assert_eq!(
+        watched["run"]["migration"]["verified"]["operations_left"],
+        0
+    );
+    let alone = bed.line("rehearse --from crm --to mail --yes --format json");
+    alone.assert(3);
+    let alone = alone.json(&["run", "refused"]);
+    let refusal = &alone["refused"]["refusals"][0];
+    assert_eq!(refusal["guard"], "max_opt_outs");
+    assert_eq!(alone["run"]["summary"], watched["run"]["summary"]);
+    let approval = refusal["approval"].as_str().unwrap();
+    let text = bed.line("rehearse --from crm --to mail --yes");
+    text.assert(3);
+    let approve = format!("rosterd migrate --from crm --to mail --yes --approve {approval}");
+    assert!(text.out.contains(&approve), "{}", text.out);
+    bed.assert_unwritten();
+
+    // The real one is refused in the same words, and then does the same with the same requests.
+    let real = bed.line("migrate --from crm --to mail --yes --format json");
+    real.assert(3);
+    let real = real.json(&["refusals"]);
+    assert_eq!(real["refusals"][0], *refusal);
+    bed.emulator.clear_log();
+    let line = format!("migrate --from crm --to mail --yes --approve {approval} --format json");
+    let real = bed.line(&line);
+    real.assert(0);
+    let real = real.json(&["summary", "migration", "requests", "reads"]);
+    assert_eq!(real["summary"], alone["run"]["summary"]);
+    assert_eq!(
+        real["migration"]["verified"]["after"],
+        alone["run"]["migration"]["verified"]["after"]
+    );
+    for (provider, [_, reads, _, writes]) in counts(&alone) {
+        assert_eq!(real["reads"][&provider], reads, "{provider}: {real:#}");
+        let written = real["requests"][&provider].as_u64().unwrap_or_default();
+        assert_eq!(written, writes, "{provider}: {real:#}");
+    }
+}
+
+#[test]
+fn a_job_is_rehearsed_as_a_migration_where_that_is_asked_for() {
+    let bed = Bed::new();
+    bed.line("rehearse --yes").complaint(2);
+    let ended = bed.line("rehearse --migrate");
+    ended.assert(0);
+    for said in ["`rosterd migrate crm-to-mail`", "Verified", "All is well"] {
+        assert!(ended.out.contains(said), "{said}: {}", ended.out);
+    }
+    let ended = bed.line("rehearse");
+    ended.assert(0);
+    assert!(ended.out.contains("`rosterd sync crm-to-mail`"));
+    assert!(!ended.out.contains("Verified"), "{}", ended.out);
 }
 
 /// Names, values and addresses that would upset a terminal, at both sides.

@@ -102,3 +102,88 @@ impl Rehearsed {
             .unwrap_or(0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::model::ProviderKind;
+    use crate::rehearsal::{Copied, Refused, Requests, Time};
+
+    /// A rehearsal of which runs could not be made, with these codes.
+    fn ended(codes: &[u8]) -> Rehearsed {
+        let ended = |code: &u8| Ended::NoRun {
+            error: "it could not be made".to_owned(),
+            exit_code: *code,
+        };
+        Rehearsed {
+            job: "a".to_owned(),
+            command: "rosterd sync a".to_owned(),
+            is_migration: false,
+            refused: None,
+            providers: ["crm".to_owned(), "mail".to_owned()],
+            target_kind: ProviderKind::Emfluence,
+            read_at: Timestamp::UNIX_EPOCH,
+            copies: [Copied::default(), Copied::default()],
+            differences: Vec::new(),
+            faults: Vec::new(),
+            struck: 0,
+            runs: codes.iter().map(ended).collect(),
+            again: None,
+            requests: [Requests::default(), Requests::default()],
+            time: Time::default(),
+            mail: crate::rehearsal::Mail::default(),
+        }
+    }
+
+    #[test]
+    fn nothing_that_is_not_well_ends_with_nought() {
+        assert_eq!(ended(&[0]).exit_code(), 0);
+        for code in [1, 3, 4, 5] {
+            assert_eq!(ended(&[code]).exit_code(), code);
+        }
+        let mut differs = ended(&[0]);
+        differs.differences = vec![("mail".to_owned(), "one person less".to_owned())];
+        assert_eq!(differs.exit_code(), 4);
+        let mut lacks = ended(&[0]);
+        lacks.copies[1].lacks = vec!["a group".to_owned()];
+        assert_eq!(lacks.exit_code(), 4);
+        let mut again = ended(&[0]);
+        again.again = Some(Ended::NoRun {
+            error: "it could not be made".to_owned(),
+            exit_code: 1,
+        });
+        assert_eq!(again.exit_code(), 1);
+        let mut breach = ended(&[4]);
+        breach.mail.breaches.push(crate::rehearsal::Breach {
+            group: "Donors".to_owned(),
+            member: "ana@example.org".to_owned(),
+        });
+        assert_eq!(breach.exit_code(), 1);
+        let refused = Refused {
+            refusals: Vec::new(),
+            waiting_opt_outs: 0,
+            is_offered: false,
+            why: None,
+        };
+        let mut guarded = ended(&[0]);
+        guarded.refused = Some(refused.clone());
+        assert_eq!((guarded.exit_code(), guarded.real_exit_code()), (3, 3));
+        // Approving it would not help.
+        let mut failing = ended(&[1]);
+        failing.refused = Some(refused);
+        assert_eq!((failing.exit_code(), failing.real_exit_code()), (1, 3));
+    }
+
+    #[test]
+    fn what_the_runs_after_faults_leave_is_told() {
+        let unfinished = ended(&[1, 1, 1]);
+        assert_eq!(unfinished.exit_code(), 1);
+        let told = unfinished.verdicts();
+        assert!(
+            told.iter().any(|one| one.what.contains("did not finish")),
+            "{told:?}"
+        );
+    }
+}

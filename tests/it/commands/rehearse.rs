@@ -617,6 +617,34 @@ fn a_migration_is_rehearsed_with_the_guards_and_the_verification_of_one() {
 }
 
 #[test]
+fn a_copy_that_lacks_something_is_nothing_to_rely_on() {
+    let bed = Bed::new();
+    bed.sync();
+    let ended = bed.line("rehearse");
+    ended.assert(0);
+    bed.emulator.add_fault(
+        FaultRule::every(Fault::ShortPage)
+            .on("GetContacts")
+            .at("crm"),
+    );
+    let ended = bed.line("rehearse --format json");
+    ended.assert(4);
+    let told = ended.json(&["would_end_with", "not_well"]);
+    let codes: Vec<u64> = told["not_well"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|verdict| verdict["exit_code"].as_u64().unwrap())
+        .collect();
+    assert!(codes.contains(&4) && !codes.contains(&1), "{told:#}");
+    let ended = bed.line("rehearse");
+    ended.assert(4);
+    for said in ["The rehearsal ends with 4", "the copies lack, or may lack"] {
+        assert!(ended.out.contains(said), "{said}: {}", ended.out);
+    }
+}
+
+#[test]
 fn a_job_is_rehearsed_as_a_migration_where_that_is_asked_for() {
     let bed = Bed::new();
     bed.line("rehearse --yes").complaint(2);

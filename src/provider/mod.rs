@@ -361,6 +361,18 @@ pub trait Target: Source {
         self.predicted_check(1, listed, account)
     }
 
+    /// Predicts how many requests it takes to list one group once more that lists `listed` people, in
+    /// an account of `account` people.
+    fn predicted_group(&self, listed: u64, account: u64) -> u64 {
+        self.predicted_check(1, listed, account)
+    }
+
+    /// Predicts how many requests a run takes to read these groups as its target, in an account of
+    /// `account` people.
+    fn predicted_target(&self, groups: &[GroupRow], _account: u64) -> u64 {
+        self.predicted_reads(groups, true)
+    }
+
     /// Predicts how many requests it takes to read back the fields of so many groups.
     fn predicted_groups(&self, _groups: u64) -> u64 {
         1

@@ -274,12 +274,24 @@ pub(super) fn cost_sentence(cost: &Cost) -> String {
             listed(&parts)
         };
     let writes = by_provider(&cost.requests, "to");
-    let reads = by_provider(&cost.reads, "of");
+    // What looks at the target while the plan is applied is still to come.
+    let looks = cost.applying.reads;
+    let mut read = cost.reads.clone();
+    for target in cost.requests.keys() {
+        if let Some(reads) = read.get_mut(target) {
+            *reads = reads.saturating_sub(looks);
+        }
+    }
+    let reads = by_provider(&read, "of");
     let time = duration(Duration::from_secs(cost.estimated_seconds));
     let mut sentence = if writes.is_empty() {
         "Cost: applying needs no request.".to_owned()
     } else {
-        format!("Cost: {writes}, about {time} at the provider's pace.")
+        let looks = match looks {
+            0 => String::new(),
+            looks => format!(" and {} at what was written", count(looks, "look", "looks")),
+        };
+        format!("Cost: {writes}{looks}, about {time} at the provider's pace.")
     };
     if !reads.is_empty() {
         sentence = format!("{sentence} Reading took {reads}.");

@@ -13,6 +13,7 @@ mod consent;
 mod crash;
 mod drift;
 mod early;
+mod estimates;
 mod faults;
 mod goners;
 mod growth;

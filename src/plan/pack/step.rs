@@ -154,6 +154,33 @@ impl Step {
         }
     }
 
+    /// Names the people who are written by their ids, which have to be known by then.
+    pub fn by_id(&self) -> Vec<PersonIx> {
+        match self {
+            Step::AddMemberships { members, .. }
+            | Step::RemoveMemberships { members, .. }
+            | Step::OptOutOfAccount { members } => members.clone(),
+            Step::UpdateMembers { edits } => edits.iter().map(|(person, _)| *person).collect(),
+            Step::OptOutOfGroups { member, .. } => vec![*member],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Names the groups that people are added to or taken out of; a refusal is written in any case.
+    pub fn writes_into(&self) -> BTreeSet<PairIx> {
+        match self {
+            Step::AddMemberships { pair, .. } | Step::RemoveMemberships { pair, .. } => {
+                BTreeSet::from([*pair])
+            }
+            Step::CreateMembers { join, .. } => join.iter().copied().collect(),
+            Step::LeaveGroups {
+                how: Leaving::OptOut,
+                ..
+            } => BTreeSet::new(),
+            _ => self.shown_by(),
+        }
+    }
+
     /// Names the groups whose listings show whether people joined, left or came back.
     pub fn shown_by(&self) -> BTreeSet<PairIx> {
         match self {

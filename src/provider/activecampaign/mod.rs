@@ -408,10 +408,7 @@ impl Target for ActiveCampaign {
         if self.has_lists() {
             write::takes(load)
         } else {
-            Takes {
-                writes: 1,
-                ..Takes::default()
-            }
+            write::takes_of_users(load)
         }
     }
 
@@ -420,6 +417,8 @@ impl Target for ActiveCampaign {
             several if self.has_lists() && several > 1 => {
                 2 + several.div_ceil(read::FULL_LISTS as u64)
             }
+            // The list of groups, to its end, and each with every field.
+            several if several > 1 => 2 + several,
             _ => 1,
         }
     }
@@ -429,6 +428,31 @@ impl Target for ActiveCampaign {
             read::predicted_check(groups, listed, account)
         } else {
             0
+        }
+    }
+
+    fn predicted_group(&self, listed: u64, account: u64) -> u64 {
+        if self.has_lists() {
+            read::predicted_check(1, listed, account)
+        } else {
+            // Who is in it shows only where each user is.
+            1 + read::predicted_seats(account)
+        }
+    }
+
+    fn predicted_target(&self, groups: &[GroupRow], account: u64) -> u64 {
+        if self.has_lists() {
+            read::predicted(groups, true)
+        } else {
+            read::predicted_users(groups) + read::predicted_seats(account)
+        }
+    }
+
+    fn predicted_profiles(&self, _people: u64, account: u64) -> u64 {
+        if self.has_lists() {
+            0
+        } else {
+            read::predicted_seats(account)
         }
     }
 

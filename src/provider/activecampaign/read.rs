@@ -20,7 +20,7 @@ use crate::model::{Certificate, CustomField, CustomFields, FieldType, GroupRow, 
 use crate::provider::{Duties, ReadError};
 
 pub(super) use named::predicted_look;
-pub(super) use users::predicted_users;
+pub(super) use users::{predicted_seats, predicted_users};
 
 /// So many lists are looked at in full by one request; each row holds the permissions of every user
 /// group that sees the list.

@@ -669,6 +669,26 @@ pub(super) fn takes(load: Load) -> Takes {
     }
 }
 
+/// Tells what a write to user groups or users takes. Where a user is is looked up each time, before
+/// and after, and a group is shown after each write.
+pub(super) fn takes_of_users(load: Load) -> Takes {
+    let looked_at = |writes: usize, looks: usize| Takes {
+        writes: writes as u64,
+        reads: (writes * looks) as u64,
+        waits: 0,
+    };
+    match load {
+        Load::CreateGroup => looked_at(1, 1),
+        Load::EditGroups(count) => looked_at(count, 2),
+        // Nobody has the address, which the key's own user proves, and then somebody has.
+        Load::CreateMembers(people) => looked_at(people, 3),
+        Load::UpdateMembers { people, .. } => looked_at(people, 4),
+        Load::ChangeAddress => looked_at(1, 4),
+        // Whoever joins or leaves is seen once more before that.
+        _ => looked_at(1, 5),
+    }
+}
+
 /// Sets those apart who can't be written to, and gives the others their places among the outcomes.
 fn apart(leavers: Vec<Result<Leaver, Refusal>>) -> (Vec<(usize, Leaver)>, Vec<ItemOutcome>) {
     let mut outcomes = Vec::new();

@@ -184,6 +184,10 @@ impl Target for Emfluence {
         read::predicted_check(groups, listed)
     }
 
+    fn predicted_target(&self, groups: &[GroupRow], account: u64) -> u64 {
+        read::predicted_target(groups, account)
+    }
+
     fn predicted_profiles(&self, people: u64, account: u64) -> u64 {
         read::predicted_profiles(people, account)
     }

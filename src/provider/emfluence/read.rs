@@ -416,12 +416,28 @@ impl Emfluence {
 /// A target is asked for addresses one by one where that takes fewer requests than reading the
 /// whole account; how many that are shows only once the listings are read.
 pub(super) fn predicted(groups: &[GroupRow]) -> u64 {
-    let pages = |rows: u64| {
-        groups
-            .iter()
-            .map(|group| group.member_count.unwrap_or(0).div_ceil(rows).max(1))
-            .sum::<u64>()
-    };
+    predicted_listings(groups) + 1 + by_group(groups)
+}
+
+/// The same of a target whose account holds so many people, all of whom are read where that takes
+/// fewer requests.
+pub(super) fn predicted_target(groups: &[GroupRow], account: u64) -> u64 {
+    let rest = account.div_ceil(SEARCH_ROWS).max(1) - 1;
+    predicted_listings(groups) + 1 + rest.min(by_group(groups))
+}
+
+/// The profiles of each group, and the two scans of the account.
+fn by_group(groups: &[GroupRow]) -> u64 {
+    pages(groups, SEARCH_ROWS) + 2
+}
+
+fn pages(groups: &[GroupRow], rows: u64) -> u64 {
+    let counts = groups.iter().map(|group| group.member_count.unwrap_or(0));
+    counts.map(|count| count.div_ceil(rows).max(1)).sum()
+}
+
+/// Everything but the people and the first page of the account, which decides how they are read.
+fn predicted_listings(groups: &[GroupRow]) -> u64 {
     let count = groups.len() as u64;
     // A ping and the proof of access, the list of groups and their look-ups.
     let before = 2 + count.div_ceil(SEARCH_ROWS).max(1) + count.div_ceil(LOOKUP_GROUPS as u64);
@@ -430,10 +446,7 @@ pub(super) fn predicted(groups: &[GroupRow]) -> u64 {
     let definitions = 1;
     // Whether listings hold both kinds of member.
     let both_kinds = if count == 0 { 0 } else { 2 };
-    // The first page of the account, which decides how the rest is read, and the two scans of the
-    // account.
-    let account = 3;
-    before + definitions + pages(LISTING_ROWS) + both_kinds + pages(SEARCH_ROWS) + account
+    before + definitions + pages(groups, LISTING_ROWS) + both_kinds
 }
 
 /// Predicts the requests that list groups once more: each is found by its id, looked up, and listed.

@@ -95,7 +95,7 @@ impl Applying<'_> {
     /// Names the groups that are read again before a step.
     fn too_old_for(&self, step: &Step) -> BTreeSet<(PairIx, String)> {
         let shows_as_refusal = self.shows_as_refusal(step);
-        written_by(step)
+        step.writes_into()
             .into_iter()
             .filter(|pair| !self.lost_groups.contains(pair))
             .filter(|pair| shows_as_refusal || self.is_listing_old(*pair))
@@ -112,7 +112,7 @@ impl Applying<'_> {
             Step::RemoveMemberships { .. } | Step::LeaveGroups { .. } => "remove_memberships",
             _ => "add_memberships",
         };
-        for pair in written_by(step) {
+        for pair in step.writes_into() {
             for person in members_of(step, pair) {
                 let is_over = self.lost_groups.contains(&pair)
                     || self.lost_people.contains(&person)
@@ -479,23 +479,6 @@ fn members_of(step: &Step, pair: PairIx) -> Vec<PersonIx> {
             .filter(|(_, back)| *back == pair)
             .map(|(person, _)| *person)
             .collect(),
-        _ => Vec::new(),
-    }
-}
-
-/// Names the groups that a step adds people to or takes people out of. A refusal may be written
-/// whatever the group shows.
-fn written_by(step: &Step) -> Vec<PairIx> {
-    match step {
-        Step::AddMemberships { pair, .. } | Step::RemoveMemberships { pair, .. } => vec![*pair],
-        Step::CreateMembers { join, .. } => join.clone(),
-        Step::LeaveGroups {
-            how: Leaving::OptOut,
-            ..
-        } => Vec::new(),
-        Step::JoinGroups { .. } | Step::LeaveGroups { .. } | Step::BringBack { .. } => {
-            step.shown_by().into_iter().collect()
-        }
         _ => Vec::new(),
     }
 }

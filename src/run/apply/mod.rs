@@ -445,14 +445,7 @@ impl Applying<'_> {
         if self.runner.inner.options.stop.is_cancelled() {
             return Err(RunError::Stopped);
         }
-        let by_id: Vec<PersonIx> = match step {
-            Step::AddMemberships { members, .. }
-            | Step::RemoveMemberships { members, .. }
-            | Step::OptOutOfAccount { members } => members.clone(),
-            Step::UpdateMembers { edits } => edits.iter().map(|(person, _)| *person).collect(),
-            Step::OptOutOfGroups { member, .. } => vec![*member],
-            _ => Vec::new(),
-        };
+        let by_id = step.by_id();
         if by_id.iter().any(|person| self.unproved.contains(person)) {
             self.land_all().await?;
             self.prove_creations().await?;

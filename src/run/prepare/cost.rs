@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{Leaving, Snapshot, Takes};
 use crate::plan::pack::{PutAway, Step};
-use crate::plan::{PairIx, Plan};
+use crate::plan::{PairIx, PersonIx, Plan};
 use crate::run::accounts::Handle;
 
 /// Tells what applying takes at the target, reading back included, and what each kind of work takes
@@ -28,8 +28,24 @@ pub(super) fn takes(
         listing.map_or(0, |listing| listing.seen().rows.len() as u64)
     };
     let mut shown_by = BTreeSet::new();
+    // Whoever was created without a group, and has to be found before anything goes by the id.
+    let mut unproved: BTreeSet<PersonIx> = BTreeSet::new();
+    // Which long listings were looked at a second time before something is written into the group.
+    let mut seen_twice: BTreeSet<PairIx> = BTreeSet::new();
+    let may_pass_over = |pair: &PairIx| {
+        let id = plan.pair(*pair).target.as_deref();
+        let listing = id.and_then(|id| snapshot.certificates.get(id));
+        listing.is_some_and(|listing| listing.by_offset)
+    };
+    let prove = |unproved: &mut BTreeSet<PersonIx>| match std::mem::take(unproved).len() {
+        0 => 0,
+        people => target.adapter.predicted_profiles(people as u64, account),
+    };
     for step in steps {
         let mut own = target.adapter.takes(step.load());
+        if step.by_id().iter().any(|person| unproved.contains(person)) {
+            takes.reads += prove(&mut unproved);
+        }
         let groups = step.shown_by();
         if let Step::LeaveGroups { rows: people, how } = step
             && *how != Leaving::OptOut
@@ -44,13 +60,26 @@ pub(super) fn takes(
         if let Some(pair) = put_away.by(step) {
             own.reads += target.adapter.predicted_last_look(rows(&pair), account);
         }
+        for pair in step.writes_into() {
+            if may_pass_over(&pair) && seen_twice.insert(pair) {
+                takes.reads += target.adapter.predicted_group(rows(&pair), account);
+            }
+        }
         takes += own;
         *work.entry(purpose(step)).or_default() += own;
         shown_by.extend(groups);
-        if let Step::CreateMembers { join, .. } = step {
-            shown_by.extend(join);
+        match step {
+            Step::CreateMembers { members, join } => {
+                shown_by.extend(join);
+                if join.is_empty() {
+                    unproved.extend(members);
+                }
+            }
+            Step::OptOutOfGroups { pairs, .. } => shown_by.extend(pairs),
+            _ => {}
         }
     }
+    takes.reads += prove(&mut unproved);
     let profiles = plan.summary.members_created + plan.summary.members_updated;
     if profiles > 0 {
         takes.reads += target.adapter.predicted_profiles(profiles, account);

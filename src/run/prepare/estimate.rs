@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::Prepared;
-use crate::model::Takes;
+use crate::model::{GroupKind, GroupRow, GroupStatus, Record, Takes};
+use crate::plan::{Edit, PairIx};
 use crate::run::accounts::{Handle, Runner};
 use crate::run::error::RunError;
 use crate::run::read::is_read_together;
@@ -99,29 +100,61 @@ impl Runner {
     }
 }
 
-/// How many members a request reads where a group is listed alone; the providers' pages differ, and
-/// few groups are longer.
-const MEMBERS_A_PAGE: u64 = 500;
-
 /// Predicts the requests of reading the target once everything is written.
 fn verification(target: &Handle, prepared: &Prepared, now: u64) -> u64 {
     let plan = &prepared.planned.plan;
-    let summary = &plan.summary;
-    if !is_read_together(target) {
-        return now + summary.groups_created + summary.memberships_added / MEMBERS_A_PAGE;
-    }
     let snapshot = &prepared.sides.target;
+    let before = snapshot.members.len() as u64;
+    let account = before + plan.summary.members_created;
+    let listed = |id: Option<&str>| {
+        let listing = id.and_then(|id| snapshot.listing(id));
+        listing.map(|listing| listing.seen().rows.len() as u64)
+    };
     let partners = plan.pairs.iter().filter(|pair| pair.source.is_some());
-    let (mut groups, mut rows) = (0, summary.memberships_added);
-    for pair in partners {
-        groups += 1;
-        let listing = pair.target.as_deref().and_then(|id| snapshot.listing(id));
-        rows += listing.map_or(0, |listing| listing.seen().rows.len() as u64);
+    if is_read_together(target) {
+        let (mut groups, mut rows) = (0, plan.summary.memberships_added);
+        for pair in partners {
+            groups += 1;
+            rows += listed(pair.target.as_deref()).unwrap_or_default();
+        }
+        let all = target.adapter.predicted_check(groups, rows, account)
+            + target.adapter.predicted_groups(groups);
+        return now.max(all);
     }
-    let account = snapshot.members.len() as u64 + summary.members_created;
-    let all = target.adapter.predicted_check(groups, rows, account)
-        + target.adapter.predicted_groups(groups);
-    now.max(all)
+    // What it took is known; what is added to it is predicted by the same rules.
+    let mut added: BTreeMap<PairIx, u64> = BTreeMap::new();
+    for edit in &plan.operations {
+        if let Edit::AddMemberships { pair, members } = edit {
+            *added.entry(*pair).or_default() += members.len() as u64;
+        }
+    }
+    let row = |count: u64| GroupRow {
+        id: String::new(),
+        wire: Record::new(),
+        kind: GroupKind::Static,
+        status: GroupStatus::Active,
+        test_group: false,
+        auto_response: false,
+        member_count: Some(count),
+        detailed: false,
+        unread: None,
+    };
+    let (mut then, mut afterwards) = (Vec::new(), Vec::new());
+    for (at, pair) in plan.pairs.iter().enumerate() {
+        let more = added.get(&PairIx(at as u32)).copied().unwrap_or_default();
+        let held = listed(pair.target.as_deref());
+        if pair.target.is_some() {
+            then.push(row(held.unwrap_or_default()));
+        }
+        if pair.target.is_some() || pair.writable {
+            afterwards.push(row(held.unwrap_or_default() + more));
+        }
+    }
+    let adapter = &target.adapter;
+    let then = adapter.predicted_target(&then, before);
+    now + adapter
+        .predicted_target(&afterwards, account)
+        .saturating_sub(then)
 }
 
 #[cfg(test)]

@@ -68,7 +68,7 @@ fn what_others_changed_at_the_target_is_marked_and_listed() {
 
     1 loss known since DAY: `-v` lists it
 
-    Cost: 3 requests to mail, about 1 s at the provider's pace. Reading took 18 requests of crm and 16 requests of mail.
+    Cost: 3 requests to mail and 2 looks at what was written, about 1 s at the provider's pace. Reading took 18 requests of crm and 14 requests of mail.
 
     Plan: 1 group to change, 1 profile change to make, 1 membership to add. 3 changed outside.
 

@@ -6,8 +6,8 @@ use tracing::warn;
 
 use super::super::ActiveCampaign;
 use super::super::wire::groups as group_wire;
-use super::super::wire::id_number;
 use super::super::wire::users::{self as wire, User};
+use super::super::wire::{PAGE_ROWS, id_number};
 use super::listing::Listings;
 use crate::http::CallError;
 use crate::model::{
@@ -443,6 +443,12 @@ impl Offsets {
         self.total = self.total.max(total);
         count > 0 && !self.repeats
     }
+}
+
+/// Predicts the requests that reading so many users takes: their pages, to an empty one, and the
+/// group of each.
+pub(in super::super) fn predicted_seats(users: u64) -> u64 {
+    users.div_ceil(PAGE_ROWS) + 1 + users
 }
 
 /// Predicts the requests that reading so many user groups takes, the users apart: how many there

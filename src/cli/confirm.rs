@@ -1,6 +1,7 @@
 //! Asking the person at the terminal before something is done that can't be taken for granted.
 
 use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::PathBuf;
 
 use super::error::CommandError;
 use super::exit::ExitCode;
@@ -81,6 +82,30 @@ fn ask(input: &mut dyn BufRead, out: &mut dyn Write, question: &str) -> io::Resu
     }
 }
 
+/// Asks for a directory, which an empty line and an end without an answer leave out.
+pub(super) fn ask_for_directory(question: &str) -> Option<PathBuf> {
+    if !can_ask() {
+        return None;
+    }
+    let (mut input, mut out) = (io::stdin().lock(), anstream::stderr());
+    read_directory(&mut input, &mut out, question).unwrap_or_default()
+}
+
+fn read_directory(
+    input: &mut dyn BufRead,
+    out: &mut dyn Write,
+    question: &str,
+) -> io::Result<Option<PathBuf>> {
+    write!(out, "{question} ")?;
+    out.flush()?;
+    let mut answer = String::new();
+    if input.read_line(&mut answer)? == 0 {
+        writeln!(out)?;
+    }
+    let answer = answer.trim();
+    Ok((!answer.is_empty()).then(|| PathBuf::from(answer)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,6 +126,20 @@ mod tests {
             assert_eq!(answer, expected, "{typed:?}");
             let said = String::from_utf8(out).unwrap();
             assert_eq!(said.matches("Replace it? [yes/no]").count(), asked);
+        }
+    }
+
+    #[test]
+    fn no_directory_is_an_answer() {
+        for (typed, expected) in [
+            ("backup\n", Some("backup")),
+            ("  my backup \n", Some("my backup")),
+            ("\n", None),
+            ("", None),
+        ] {
+            let mut out = Vec::new();
+            let answer = read_directory(&mut typed.as_bytes(), &mut out, "Where?").unwrap();
+            assert_eq!(answer, expected.map(PathBuf::from), "{typed:?}");
         }
     }
 }

@@ -358,7 +358,7 @@ pub trait Target: Source {
     /// Predicts how many requests it takes to read a group to its end that lists `listed` people, in
     /// an account of `account` people, right before the group is put away.
     fn predicted_last_look(&self, listed: u64, account: u64) -> u64 {
-        self.predicted_check(1, listed, account)
+        self.predicted_group(listed, account)
     }
 
     /// Predicts how many requests it takes to list one group once more that lists `listed` people, in

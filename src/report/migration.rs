@@ -19,7 +19,8 @@ use crate::run::{
     States, Verified,
 };
 
-/// Writes what a migration will come to: what moves, what stays behind and why, and what it takes.
+/// Writes what a migration will come to: what moves, what stays behind and why, and what it takes;
+/// `export` is the directory into which both accounts are copied first.
 ///
 /// # Errors
 /// What writing to `out` says.
@@ -29,6 +30,7 @@ pub fn write_assessment_text(
     assessed: &Assessed,
     estimate: &Estimate,
     command: &str,
+    export: Option<&str>,
     verbose: bool,
 ) -> io::Result<()> {
     let plan = &planned.plan;
@@ -58,16 +60,32 @@ pub fn write_assessment_text(
     sections::warnings(out, &plan.warnings)?;
     estimate_text(out, estimate)?;
     sections::refusals(out, command, &plan.refusals, plan.waiting_opt_outs, verbose)?;
-    if !plan.is_empty() {
-        writeln!(
+    if plan.is_empty() {
+        return Ok(());
+    }
+    match export {
+        Some(directory) => writeln!(
             out,
-            "\nBefore it begins: `rosterd export {0} --out DIR` and `rosterd export {1} --out DIR` copy both accounts into files, and `rosterd plan {2} -v` names everybody.",
+            "\nBefore anything is written, both accounts are copied into {}.",
+            harmless(directory)
+        )?,
+        None => writeln!(
+            out,
+            "\nNo copy of the accounts is made: `{} --export DIR` makes one of both before the first write, as `rosterd export {} --out DIR` and `rosterd export {} --out DIR` do.",
+            harmless(command),
             harmless(&plan.source),
             harmless(&plan.target),
-            harmless(&plan.job)
-        )?;
+        )?,
     }
-    Ok(())
+    // Of a pair without a job there is no plan to be asked for.
+    if command.contains(" --from ") {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "`rosterd plan {} -v` names everybody.",
+        harmless(&plan.job)
+    )
 }
 
 /// Writes in a few lines what a migration comes to, without a name or an address.
@@ -405,6 +423,22 @@ pub(super) fn write_migration_text(
     verbose: bool,
 ) -> io::Result<()> {
     let (source, target) = &migration.providers;
+    if !migration.copies.is_empty() {
+        heading(out, "Copied before", "")?;
+    }
+    for copy in &migration.copies {
+        let lacks = if copy.complete {
+            ""
+        } else {
+            "; it may lack something, as its manifest.json says"
+        };
+        writeln!(
+            out,
+            "  {} in {}{lacks}",
+            harmless(&copy.provider),
+            harmless(&copy.place)
+        )?;
+    }
     match &migration.verified {
         None => {}
         Some(Err(error)) => {
@@ -571,6 +605,7 @@ pub(super) fn migration_json(report: &RunReport, migration: &Migration) -> Value
     });
     json!({
         "before": assessed_json(&migration.before),
+        "copies": migration.copies,
         "planned": super::json::summary_json(&migration.planned),
         "estimate": estimate_json(&migration.estimate),
         "took": {"requests": sent(report, migration), "seconds": took(migration).as_secs()},

@@ -65,6 +65,9 @@ pub enum RunError {
     /// An approval does not fit; the refusal stands.
     #[error("{0}")]
     Approval(String),
+    /// The accounts could not be copied before a migration.
+    #[error("{0}")]
+    Copy(String),
     /// A person was asked, and the answer was no.
     #[error("the answer was no; nothing was written")]
     Declined,
@@ -86,6 +89,7 @@ impl RunError {
             RunError::Read { .. }
             | RunError::Groups { .. }
             | RunError::Write { .. }
+            | RunError::Copy(_)
             | RunError::Stopped => 1,
         }
     }

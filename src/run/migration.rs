@@ -1,12 +1,14 @@
 //! The one-shot migration: looked at first, asked for, carried out, and read once more.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 
 use super::accounts::{Access, Runner, unless_stopped};
 use super::error::RunError;
 use super::prepare::{Asks, Assessed, Estimate, Planned};
+use super::read::Everything;
 use super::record::{Outcome, RunReport};
 use super::{Asked, SyncOptions};
 use crate::config::settled::JobConfig;
@@ -23,8 +25,32 @@ pub trait Confirm: Send + Sync {
     /// Returns what is typed to make the migration, and to go on with it.
     fn command(&self) -> String;
 
+    /// Tells whether both accounts are to be copied before the question.
+    fn wants_copies(&self) -> BoxFuture<'_, bool> {
+        Box::pin(std::future::ready(false))
+    }
+
+    /// Keeps a copy of an account; an error ends the migration before anything is written.
+    ///
+    /// # Errors
+    /// Why it could not be kept, as the end of a sentence.
+    fn keep(&self, account: &Everything) -> Result<KeptCopy, String> {
+        Err(format!("nobody keeps a copy of {}", account.provider))
+    }
+
     /// Asks whether to go on.
-    fn ask(&self) -> futures_util::future::BoxFuture<'_, bool>;
+    fn ask(&self) -> BoxFuture<'_, bool>;
+}
+
+/// A copy of an account that was kept before the first write.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct KeptCopy {
+    /// The provider's configured name.
+    pub provider: String,
+    /// Where it is.
+    pub place: String,
+    /// Whether everything was read to its end.
+    pub complete: bool,
 }
 
 /// What a migration knows beside what every run does.
@@ -40,6 +66,8 @@ pub struct Migration {
     pub estimate: Estimate,
     /// What was planned.
     pub planned: Summary,
+    /// The copies of both accounts that were made before the question.
+    pub copies: Vec<KeptCopy>,
     /// Requests of both accounts that were sent before the answer.
     pub asked_after: u64,
     /// When the answer came, or when everything was read where nothing had to be asked.
@@ -109,6 +137,32 @@ impl Runner {
             unless_paused: false,
         };
         Box::pin(self.run(job, &options, Asked::Migrate(confirm))).await
+    }
+
+    /// Copies both accounts, everything that each shows, before anything is written. The accounts are
+    /// held meanwhile, so that what is copied is what is changed afterwards.
+    pub(super) async fn copy_first(
+        &self,
+        job: &JobConfig,
+        confirm: &dyn Confirm,
+        reads: &mut BTreeMap<String, u64>,
+    ) -> Result<Vec<KeptCopy>, RunError> {
+        let (stop, progress) = (&self.inner.options.stop, &self.inner.options.progress);
+        let mut copies = Vec::new();
+        for provider in [&job.source, &job.target] {
+            let handle = self.handle(provider)?;
+            let read = unless_stopped(stop, self.everything(&handle)).await;
+            progress.finish(provider);
+            let account = read?;
+            *reads.entry(provider.clone()).or_default() += account.requests;
+            let kept = confirm.keep(&account);
+            copies.push(kept.map_err(|why| {
+                RunError::Copy(format!(
+                    "\"{provider}\" could not be copied before the migration: {why}; nothing was written to either account"
+                ))
+            })?);
+        }
+        Ok(copies)
     }
 
     /// Reads both sides once more and says what is left.

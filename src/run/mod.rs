@@ -64,7 +64,7 @@ pub use meant::Meant;
 pub use members::{
     GroupMembers, MeantGroup, MemberNow, NamedGroup, partners_at_target, remembered_groups,
 };
-pub use migration::{Confirm, Migration, Verified};
+pub use migration::{Confirm, KeptCopy, Migration, Verified};
 pub use prepare::{
     AccountEstimate, Assessed, BothSides, Cost, Estimate, GroupCount, Narrowed, Parts, Planned,
     States,
@@ -354,6 +354,7 @@ impl Runner {
                 before,
                 estimate,
                 planned: prepared.planned.plan.summary.clone(),
+                copies: Vec::new(),
                 asked_after: prepared.sides.reads.values().sum(),
                 began: started,
                 ended: started,
@@ -394,10 +395,19 @@ impl Runner {
             }
         }
         let is_empty = prepared.planned.plan.is_empty();
+        let mut copying = BTreeMap::new();
         if let Asked::Migrate(confirm) = asked
             && !is_empty
         {
             let stop = &self.inner.options.stop;
+            let wants = stop.run_until_cancelled(confirm.wants_copies()).await;
+            if wants.ok_or(RunError::Stopped)? {
+                let copies = Box::pin(self.copy_first(job, confirm, &mut copying)).await?;
+                if let Some(migration) = &mut migration {
+                    migration.copies = copies;
+                    migration.asked_after += copying.values().sum::<u64>();
+                }
+            }
             let answer = stop.run_until_cancelled(confirm.ask()).await;
             if !answer.ok_or(RunError::Stopped)? {
                 return Err(RunError::Declined);
@@ -431,6 +441,9 @@ impl Runner {
         let open = self.settle_open_undo(job, undone, &applied)?;
         let mut report = self.record_applied(job, id, started, applied, approved)?;
         report.warnings.extend(paused.into_iter().chain(open));
+        for (provider, reads) in copying {
+            *report.reads.entry(provider).or_default() += reads;
+        }
         if let Some(mut migration) = migration {
             (migration.began, migration.ended) = (began, report.finished);
             report.migration = Some(migration);

@@ -15,6 +15,7 @@ use crate::cli::exit::ExitCode;
 use crate::cli::format::{Format, FormatArg};
 use crate::cli::output::print;
 use crate::cli::wait::WaitArg;
+use crate::config::settled::ProviderConfig;
 use crate::report::{
     Export, ExportTable, FileNote, Manifest, is_manifest, write_export_text, write_manifest,
 };
@@ -68,10 +69,7 @@ pub(crate) async fn cmd_export(
 ) -> Result<ExitCode, CommandError> {
     let config = context.config()?;
     let provider = find_provider(&config, &args.provider)?;
-    let account = match &provider.account_id {
-        Some(id) => format!("{} {id}", provider.base_url),
-        None => provider.base_url.to_string(),
-    };
+    let account = account_of(provider);
     // Found out before the account is read, which can take hours.
     let directory = Directory::open(&args.out, args.overwrite)?;
     let stop = context.interrupt.stop.clone();
@@ -103,6 +101,14 @@ pub(crate) async fn cmd_export(
     })
 }
 
+/// Says which account a provider is.
+pub(super) fn account_of(provider: &ProviderConfig) -> String {
+    match &provider.account_id {
+        Some(id) => format!("{} {id}", provider.base_url),
+        None => provider.base_url.to_string(),
+    }
+}
+
 fn interrupted() -> CommandError {
     CommandError::new(
         ExitCode::Failed,
@@ -111,7 +117,7 @@ fn interrupted() -> CommandError {
 }
 
 /// The directory of an export, which may be written to.
-struct Directory {
+pub(super) struct Directory {
     path: PathBuf,
     /// What an earlier export has there, by name.
     earlier: BTreeSet<String>,
@@ -131,7 +137,7 @@ impl Drop for Directory {
 impl Directory {
     /// Makes the directory, or makes sure that nothing in it is lost: it is empty, or holds nothing
     /// but an earlier export that is to be replaced.
-    fn open(path: &Path, overwrite: bool) -> Result<Directory, CommandError> {
+    pub(super) fn open(path: &Path, overwrite: bool) -> Result<Directory, CommandError> {
         let failed = |error: &io::Error| {
             CommandError::file(ExitCode::Usage, "using the directory", path, error)
         };
@@ -154,7 +160,7 @@ impl Directory {
     }
 
     /// Writes all files under other names, and gives them their own once all are whole.
-    fn write(
+    pub(super) fn write(
         mut self,
         everything: &Everything,
         account: String,
@@ -267,7 +273,7 @@ fn finish(file: BufWriter<Summed>) -> io::Result<(TempPath, u64, String)> {
 }
 
 /// Makes a directory that only its owner can look into.
-fn make_private(path: &Path) -> io::Result<()> {
+pub(super) fn make_private(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);

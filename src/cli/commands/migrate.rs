@@ -1,10 +1,15 @@
 //! `rosterd migrate`: once, with a person watching.
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard};
 
+use futures_util::future::BoxFuture;
+
+use super::copies::Copies;
 use super::sync::{finish, result_of};
-use crate::cli::confirm::YesArg;
+use crate::cli::confirm::{YesArg, ask_for_directory};
 use crate::cli::context::{Context, find_job, find_provider, only_job};
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
@@ -15,7 +20,7 @@ use crate::config::{self, Config};
 use crate::report::{
     harmless, write_assessment_in_short, write_assessment_json, write_assessment_text,
 };
-use crate::run::{Assessed, Confirm, Estimate, Planned};
+use crate::run::{Assessed, Confirm, Estimate, Everything, KeptCopy, Planned};
 
 /// Moves groups and members to another account, once, while a person looks on.
 ///
@@ -37,6 +42,10 @@ pub(crate) struct MigrateArgs {
     /// Stops after the assessment: nothing is written to any provider.
     #[arg(long, conflicts_with_all = ["yes", "approve"])]
     assess: bool,
+    /// Copies both accounts first, as `rosterd export` does, into a directory of each below this one.
+    /// Nothing is written to any provider where that fails. On a terminal it is asked for.
+    #[arg(long, value_name = "DIR", conflicts_with = "assess")]
+    export: Option<PathBuf>,
     /// The approval that a guard offered: lets the operations it refused pass, once.
     #[arg(long, value_name = "ID")]
     approve: Option<String>,
@@ -61,6 +70,16 @@ pub(crate) async fn cmd_migrate(
             "`--assess` shows what it would come to, and `--yes` answers the question",
         )?;
     }
+    let (source, target) = {
+        let job = find_job(&config, &job)?;
+        (job.source.clone(), job.target.clone())
+    };
+    let stop = context.interrupt.stop.clone();
+    let copies = match &args.export {
+        // Found out before both accounts are read as well.
+        Some(root) => Some(Copies::open(root, &config, [&source, &target], &stop)?),
+        None => None,
+    };
     let runner = context.runner_that_waits(config, args.wait.wait)?;
     if args.assess {
         let assessing = context.interrupt.run(Box::pin(runner.assess(&job, false)));
@@ -69,7 +88,7 @@ pub(crate) async fn cmd_migrate(
             Format::Text => {
                 let verbose = context.verbose();
                 let again = command(args, &job);
-                write_assessment_text(out, &planned, &assessed, &estimate, &again, verbose)
+                write_assessment_text(out, &planned, &assessed, &estimate, &again, None, verbose)
             }
             Format::Json => write_assessment_json(out, &planned, &assessed, &estimate),
         })?;
@@ -81,7 +100,11 @@ pub(crate) async fn cmd_migrate(
         verbose: context.verbose(),
         context,
         command: command(args, &job),
-        target: runner.job(&job)?.target.clone(),
+        config: runner.config(),
+        source,
+        target,
+        export: args.export.as_deref(),
+        copies: Mutex::new(copies),
         shown: AtomicBool::new(true),
     };
     let migrating = runner.migrate(&job, args.approve.as_deref(), &person);
@@ -149,16 +172,32 @@ struct Person<'a> {
     verbose: bool,
     context: &'a Context,
     command: String,
+    config: &'a Config,
+    source: String,
     target: String,
+    /// Where copies of both accounts go, where that was typed.
+    export: Option<&'a Path>,
+    /// The copies, where they are to be made.
+    copies: Mutex<Option<Copies>>,
     /// Whether what there was to show could be shown.
     shown: AtomicBool,
+}
+
+impl Person<'_> {
+    fn copies(&self) -> MutexGuard<'_, Option<Copies>> {
+        self.copies
+            .lock()
+            .expect("nothing panics while it holds this lock")
+    }
 }
 
 impl Confirm for Person<'_> {
     fn show(&self, planned: &Planned, assessed: &Assessed, estimate: &Estimate) {
         let write = |out: &mut dyn Write| {
             let (again, verbose) = (&self.command, self.verbose);
-            write_assessment_text(out, planned, assessed, estimate, again, verbose)
+            let export = self.export.map(|root| root.display().to_string());
+            let export = export.as_deref();
+            write_assessment_text(out, planned, assessed, estimate, again, export, verbose)
         };
         self.context.bars.suspend(|| {
             if !self.json {
@@ -179,7 +218,53 @@ impl Confirm for Person<'_> {
         self.command.clone()
     }
 
-    fn ask(&self) -> futures_util::future::BoxFuture<'_, bool> {
+    fn wants_copies(&self) -> BoxFuture<'_, bool> {
+        if self.export.is_some() {
+            return Box::pin(std::future::ready(true));
+        }
+        // Nobody decides about what could not be shown.
+        if self.yes.yes || !self.shown.load(Ordering::Relaxed) {
+            return Box::pin(std::future::ready(false));
+        }
+        Box::pin(async move {
+            let question =
+                "Copy both accounts into files first? A new directory, or nothing for no:";
+            loop {
+                let (answer, answered) = tokio::sync::oneshot::channel();
+                // A thread of its own, as for the question itself.
+                std::thread::spawn(move || {
+                    answer.send(ask_for_directory(question)).unwrap_or_default();
+                });
+                let Some(root) = answered.await.ok().flatten() else {
+                    return false;
+                };
+                let providers = [&self.source, &self.target];
+                match Copies::open(&root, self.config, providers, &self.context.interrupt.stop) {
+                    Ok(copies) => {
+                        *self.copies() = Some(copies);
+                        return true;
+                    }
+                    Err(error) => tell(|out| error.print(out)),
+                }
+            }
+        })
+    }
+
+    fn keep(&self, account: &Everything) -> Result<KeptCopy, String> {
+        let mut copies = self.copies();
+        let copies = copies.as_mut().ok_or("no directory was named")?;
+        let kept = self.context.bars.suspend(|| copies.keep(account))?;
+        // Whoever is asked afterwards has read it and decides.
+        if !kept.complete && self.yes.yes {
+            return Err(format!(
+                "not all of it could be read, as {}/manifest.json says",
+                kept.place
+            ));
+        }
+        Ok(kept)
+    }
+
+    fn ask(&self) -> BoxFuture<'_, bool> {
         let question = format!("Write this to {}?", harmless(&self.target));
         let yes = self.yes;
         // Nobody says yes to what could not be shown.

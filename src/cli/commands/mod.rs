@@ -5,6 +5,7 @@ pub(super) mod apply;
 pub(super) mod backup;
 pub(super) mod check;
 pub(super) mod completions;
+mod copies;
 pub(super) mod demo;
 pub(super) mod emulate;
 pub(super) mod explain;

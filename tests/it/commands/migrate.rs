@@ -88,6 +88,77 @@ fn an_assessment_says_what_moves_and_writes_nothing() {
 }
 
 #[test]
+fn both_accounts_are_copied_before_the_first_write() {
+    let bed = bed_with_refusers();
+    let ended = bed.line(&format!("migrate {JOB} --assess"));
+    let offer = format!("`rosterd migrate {JOB} --export DIR`");
+    assert!(ended.out.contains(&offer), "{}", ended.out);
+    for provider in ["crm", "mail"] {
+        bed.line(&format!("export {provider} --out {provider}-alone"))
+            .assert(0);
+    }
+    bed.emulator.clear_log();
+    let ended = bed.line(&format!("migrate {JOB} --yes --export backup --format json"));
+    ended.assert(0);
+    let run = ended.json(&["migration", "reads", "requests"]);
+    let copies = run["migration"]["copies"].as_array().unwrap();
+    let of = |key: &str| -> Vec<&Value> { copies.iter().map(|copy| &copy[key]).collect() };
+    assert_eq!(of("provider"), ["crm", "mail"]);
+    assert_eq!(of("place"), ["backup/crm", "backup/mail"]);
+    assert_eq!(of("complete"), [true, true]);
+    let sent: u64 = ["requests", "reads"]
+        .iter()
+        .flat_map(|kind| run[kind].as_object().unwrap().values())
+        .map(|number| number.as_u64().unwrap())
+        .sum();
+    let requests = bed.emulator.requests().len() as u64;
+    assert_eq!(sent, requests, "every request is counted");
+    // They are as the command makes them, of the accounts as they were before.
+    for provider in ["crm", "mail"] {
+        for file in ["groups.csv", "members.jsonl", "memberships.jsonl"] {
+            let alone = bed.read(&format!("{provider}-alone/{file}"));
+            let copied = bed.read(&format!("backup/{provider}/{file}"));
+            assert_eq!(copied, alone, "{provider}/{file}");
+        }
+        assert!(bed.path(&format!("backup/{provider}/manifest.json")).exists());
+    }
+    // What was copied before the first write stays.
+    bed.emulator.clear_log();
+    let ended = bed.line(&format!("migrate {JOB} --yes --export backup"));
+    let said = ended.complaint(2);
+    assert!(said.contains("leave `--export` out"), "{said}");
+    assert_eq!(bed.emulator.requests(), []);
+    bed.line(&format!("migrate {JOB} --yes")).assert(0);
+}
+
+#[test]
+fn without_a_whole_copy_nothing_is_written() {
+    let bed = Bed::new();
+    bed.emulator.add_fault(
+        FaultRule::every(Fault::ShortPage)
+            .on("GetContacts")
+            .at("crm"),
+    );
+    let ended = bed.line(&format!("migrate {JOB} --yes --export backup"));
+    ended.assert(1);
+    assert!(ended.err.contains("could not be copied"), "{}", ended.err);
+    assert!(ended.err.contains("nothing was written"), "{}", ended.err);
+    assert!(!ended.err.contains('@'), "{}", ended.err);
+    bed.assert_unwritten();
+    assert!(bed.path("backup/crm/manifest.json").exists());
+    assert!(!bed.path("backup/mail").exists());
+    // Nothing is left of a copy that was not begun.
+    std::fs::create_dir(bed.path("taken")).unwrap();
+    bed.write("taken/mail", "something else");
+    let ended = bed.line(&format!("migrate {JOB} --yes --export taken"));
+    ended.complaint(2);
+    assert!(!bed.path("taken/crm").exists());
+    bed.line(&format!("migrate {JOB} --assess --export other"))
+        .complaint(2);
+    assert!(!bed.path("other").exists());
+}
+
+#[test]
 fn the_line_that_keeps_a_loss_is_one_that_the_config_takes() {
     let bed = bed_with_refusers();
     let ended = bed.line(&format!("migrate {JOB} --assess --format json"));

@@ -17,6 +17,7 @@ mod paint;
 mod progress;
 #[cfg(test)]
 mod tests;
+mod typed;
 mod wait;
 mod wrap;
 
@@ -134,7 +135,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let parsed = definition()
         .try_get_matches_from(&arguments)
-        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, wants_json(&matches))));
+        .and_then(|matches| {
+            let cli = Cli::from_arg_matches(&matches)?;
+            typed::remember(&matches);
+            Ok((cli, wants_json(&matches)))
+        });
     let (cli, wants_json) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => {

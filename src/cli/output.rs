@@ -3,6 +3,7 @@
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 
 use super::error::CommandError;
+use super::typed::Completing;
 use super::wrap::{LEAST, Wrapping};
 
 /// A writer whose reader may leave.
@@ -53,7 +54,7 @@ pub(super) fn print(
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), CommandError> {
     let out = BufWriter::new(Leavable::new(anstream::stdout().lock()));
-    let mut out = Wrapping::new(out, columns(&io::stdout()));
+    let mut out = Completing::new(Wrapping::new(out, columns(&io::stdout())));
     write(&mut out)?;
     Ok(out.flush()?)
 }
@@ -90,7 +91,7 @@ pub(super) fn stdout() -> Leavable<impl Write> {
 /// Tells a person something that is no result. Nobody can be told when that fails.
 pub(super) fn tell(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
     let out = anstream::stderr().lock();
-    let mut out = Wrapping::new(out, columns(&io::stderr()));
+    let mut out = Completing::new(Wrapping::new(out, columns(&io::stderr())));
     drop(write(&mut out).and_then(|()| out.flush()));
 }
 

@@ -164,15 +164,14 @@ impl Actor<'_> {
 
     /// Makes one run, as the command would.
     pub(super) async fn run(&self, approve: Option<&str>) -> Result<Ended, RunError> {
-        let made = match self.migration {
-            Some(migration) => self.runner.migrate(self.job, approve, migration).await,
-            None => {
-                let options = SyncOptions {
-                    approve: approve.map(str::to_owned),
-                    ..SyncOptions::default()
-                };
-                self.runner.sync(self.job, options).await
-            }
+        let made = if let Some(migration) = self.migration {
+            self.runner.migrate(self.job, approve, migration).await
+        } else {
+            let options = SyncOptions {
+                approve: approve.map(str::to_owned),
+                ..SyncOptions::default()
+            };
+            self.runner.sync(self.job, options).await
         };
         match made {
             Ok(report) => Ok(Ended::Report(Box::new(report))),

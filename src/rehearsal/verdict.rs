@@ -62,7 +62,6 @@ impl Rehearsed {
             add(if code == 0 { 4 } else { code }, what.to_owned());
         }
         match &self.again {
-            None => {}
             Some(Ended::NoRun { exit_code, .. }) => {
                 add(*exit_code, "the next run could not be made".to_owned());
             }
@@ -76,7 +75,7 @@ impl Rehearsed {
                 };
                 add(code, "the next run still has something to do".to_owned());
             }
-            Some(_) => {}
+            Some(_) | None => {}
         }
         if !self.differences.is_empty() {
             add(

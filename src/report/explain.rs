@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use jiff::tz::TimeZone;
 use serde_json::{Value as Json, json};
 
+use super::failures::remedy_of;
 use super::json::{FORMAT_VERSION, write_document};
 use super::paint::{ADDED, ASIDE, CHANGED, GONE, HEADING, STOP};
 use super::sections::{SHOWN, heading, named};
@@ -38,6 +39,7 @@ pub fn write_explained_text(
         writeln!(out, "  {}", harmless(doubt))?;
     }
     let text = Text {
+        job: &explained.job,
         source: &source,
         target: &target,
         zone,
@@ -53,6 +55,7 @@ pub fn write_explained_text(
 }
 
 struct Text<'a> {
+    job: &'a str,
     source: &'a str,
     target: &'a str,
     zone: &'a TimeZone,
@@ -285,7 +288,7 @@ impl Text<'_> {
                 named(blocked),
                 blocked.reason.as_str(),
                 harmless(&blocked.detail),
-                blocked.reason.remedy()
+                remedy_of(blocked.reason, &harmless(self.job))
             )?;
         }
         if next.refused && !nothing {
@@ -365,7 +368,7 @@ fn states(states: States) -> String {
 /// # Errors
 /// What writing to `out` says.
 pub fn write_explained_json(out: &mut dyn Write, explained: &[Explained]) -> io::Result<()> {
-    let next = |next: &Next, row: &mut Json| {
+    let next = |job: &str, next: &Next, row: &mut Json| {
         let withheld = next.withheld.iter();
         let withheld: Vec<Json> = withheld
             .map(|(group, reason)| json!({"group": group, "reason": reason.as_str()}))
@@ -374,7 +377,7 @@ pub fn write_explained_json(out: &mut dyn Write, explained: &[Explained]) -> io:
         let blocked: Vec<Json> = blocked
             .map(|one| {
                 json!({"item": one.item(), "reason": one.reason.as_str(), "detail": one.detail,
-                       "remedy": one.reason.remedy()})
+                       "remedy": remedy_of(one.reason, job)})
             })
             .collect();
         let operations = next.operations.iter();
@@ -394,10 +397,10 @@ pub fn write_explained_json(out: &mut dyn Write, explained: &[Explained]) -> io:
     for one in explained {
         let mut row = serde_json::to_value(one)?;
         for (at, person) in one.people.iter().enumerate() {
-            next(&person.next, &mut row["people"][at]);
+            next(&one.job, &person.next, &mut row["people"][at]);
         }
         for (at, group) in one.groups.iter().enumerate() {
-            next(&group.next, &mut row["groups"][at]);
+            next(&one.job, &group.next, &mut row["groups"][at]);
         }
         jobs.push(row);
     }

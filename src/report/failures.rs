@@ -41,7 +41,7 @@ pub fn remedy(failure: &FailureRecord) -> String {
 }
 
 /// Says what a person can do about what is blocked in a job, with the commands and the keys to type.
-fn remedy_of(reason: BlockedReason, job: &str) -> String {
+pub(super) fn remedy_of(reason: BlockedReason, job: &str) -> String {
     let named = [
         ("`members.where`", format!("`jobs.{job}.members.where`")),
         (

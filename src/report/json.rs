@@ -6,6 +6,7 @@ use std::io;
 use serde::Serialize;
 use serde_json::ser::Formatter;
 
+use super::failures::remedy_of;
 use crate::plan::{Blocked, GuardRefusal, Loss, Summary};
 
 /// The version of every JSON result: keys may be added to it, and none is renamed.
@@ -184,11 +185,15 @@ pub(super) struct BlockedRow<'a> {
     id: Option<&'a str>,
     reason: &'static str,
     detail: &'a str,
-    remedy: &'static str,
+    remedy: String,
 }
 
 impl<'a> BlockedRow<'a> {
-    pub(super) fn new(blocked: &'a Blocked, accepted: &BTreeSet<String>) -> BlockedRow<'a> {
+    pub(super) fn new(
+        blocked: &'a Blocked,
+        job: &str,
+        accepted: &BTreeSet<String>,
+    ) -> BlockedRow<'a> {
         let item = blocked.item();
         BlockedRow {
             accepted: accepted.contains(&item),
@@ -199,7 +204,7 @@ impl<'a> BlockedRow<'a> {
             id: blocked.id.as_deref(),
             reason: blocked.reason.as_str(),
             detail: &blocked.detail,
-            remedy: blocked.reason.remedy(),
+            remedy: remedy_of(blocked.reason, job),
         }
     }
 }

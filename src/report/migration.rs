@@ -56,7 +56,7 @@ pub fn write_assessment_text(
             harmless(&plan.target)
         )?;
     }
-    sections::blocked(out, &plan.blocked, &planned.accepted, verbose)?;
+    sections::blocked(out, &plan.job, &plan.blocked, &planned.accepted, verbose)?;
     sections::warnings(out, &plan.warnings)?;
     estimate_text(out, estimate)?;
     sections::refusals(out, command, &plan.refusals, plan.waiting_opt_outs, verbose)?;
@@ -582,7 +582,7 @@ pub fn write_assessment_json(
             assessed: assessed_json(assessed),
             withheld,
             blocked: blocked
-                .map(|blocked| BlockedRow::new(blocked, &planned.accepted))
+                .map(|blocked| BlockedRow::new(blocked, &plan.job, &planned.accepted))
                 .collect(),
             refusals: plan.refusals.iter().map(RefusalRow::new).collect(),
             losses: plan.losses.iter().map(LossRow::new).collect(),

@@ -118,7 +118,7 @@ impl Serialize for Document<'_> {
             "blocked",
             &Rows(|| {
                 let rows = plan.blocked.iter();
-                rows.map(|blocked| BlockedRow::new(blocked, &planned.accepted))
+                rows.map(|blocked| BlockedRow::new(blocked, &plan.job, &planned.accepted))
             }),
         )?;
         document.serialize_field(

@@ -11,7 +11,8 @@ use super::view::{
     changed_outside, created,
 };
 use super::words::{
-    address, count, duration, explain, grouped, harmless, listed, padded, quoted, summary, value,
+    address, count, duration, explain, grouped, harmless, in_shell, listed, padded, quoted,
+    summary, value,
 };
 use crate::model::Value;
 use crate::plan::{Blocked, ChangedOutside, PersonIx, Plan, Reason, Withheld};
@@ -69,12 +70,12 @@ pub fn write_plan_text(out: &mut dyn Write, planned: &Planned, verbose: bool) ->
     if let Some(undoing) = &planned.undoing {
         undo::not_undone(out, undoing, verbose)?;
     }
-    sections::blocked(out, &plan.blocked, &planned.accepted, verbose)?;
+    sections::blocked(out, &plan.job, &plan.blocked, &planned.accepted, verbose)?;
     sections::losses(out, &plan.losses, verbose)?;
     sections::warnings(out, &plan.warnings)?;
     let again = match planned.undoing {
         None => format!("rosterd sync {}", plan.job),
-        Some(_) => "rosterd apply FILE".to_owned(),
+        Some(_) => format!("rosterd apply {}", saved_as(planned)),
     };
     sections::refusals(out, &again, &plan.refusals, plan.waiting_opt_outs, verbose)?;
     if let Some(narrowed) = &planned.narrowed {
@@ -97,13 +98,26 @@ pub fn write_plan_text(out: &mut dyn Write, planned: &Planned, verbose: bool) ->
         return Ok(());
     }
     if let Some(undoing) = &planned.undoing {
-        return undo::next_step(out, undoing);
+        return undo::next_step(out, undoing, planned.saved.as_deref());
+    }
+    if planned.saved.is_some() {
+        return writeln!(
+            out,
+            "\nNext: `rosterd apply {}` applies exactly this, once; `rosterd sync {job}` plans anew and applies that.",
+            saved_as(planned)
+        );
     }
     writeln!(
         out,
         "\nNext: `rosterd sync {job}` plans anew and applies; to apply exactly what was reviewed, \
          `rosterd plan {job} --out FILE`, then `rosterd apply FILE`."
     )
+}
+
+/// Names the file of a plan as it is typed.
+fn saved_as(planned: &Planned) -> String {
+    let file = planned.saved.as_deref().map(in_shell);
+    file.unwrap_or_else(|| "FILE".to_owned())
 }
 
 /// Says in one line how many jobs were planned of those that were to be, and how many were left out.

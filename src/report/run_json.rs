@@ -154,7 +154,7 @@ impl<'a> RunRow<'a> {
             blocked: report
                 .blocked
                 .iter()
-                .map(|blocked| BlockedRow::new(blocked, &report.accepted))
+                .map(|blocked| BlockedRow::new(blocked, &report.job, &report.accepted))
                 .collect(),
             failures: report
                 .failures

@@ -45,7 +45,7 @@ pub fn write_run_text(out: &mut dyn Write, report: &RunReport, verbose: bool) ->
         )?;
     }
     failures(out, &report.failures, verbose)?;
-    sections::blocked(out, &report.blocked, &report.accepted, verbose)?;
+    sections::blocked(out, &report.job, &report.blocked, &report.accepted, verbose)?;
     // A migration has told of all of them before it asked.
     if verbose || report.migration.is_none() {
         sections::losses(out, &report.losses, verbose)?;

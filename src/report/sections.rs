@@ -7,6 +7,7 @@ use std::io::{self, Write};
 
 use jiff::Timestamp;
 
+use super::failures::remedy_of;
 use super::paint::{ASIDE, CHANGED, GONE, HEADING, STOP};
 use super::view::{by_guard, by_reason, sums};
 use super::words::{address, count, grouped, harmless, opt_outs_wait, quoted, shortened};
@@ -50,6 +51,7 @@ pub(super) fn limit(total: usize, verbose: bool) -> usize {
 /// Writes what waits for a person, with what can be done about it, and what somebody has accepted.
 pub(super) fn blocked(
     out: &mut dyn Write,
+    job: &str,
     all: &[Blocked],
     accepted: &BTreeSet<String>,
     verbose: bool,
@@ -66,12 +68,17 @@ pub(super) fn blocked(
         }
         let number = count(some.len() as u64, "item", "items");
         heading(out, title, &format!("{number}, {words}"))?;
-        blocked_by_reason(out, &some, verbose)?;
+        blocked_by_reason(out, job, &some, verbose)?;
     }
     Ok(())
 }
 
-fn blocked_by_reason(out: &mut dyn Write, all: &[&Blocked], verbose: bool) -> io::Result<()> {
+fn blocked_by_reason(
+    out: &mut dyn Write,
+    job: &str,
+    all: &[&Blocked],
+    verbose: bool,
+) -> io::Result<()> {
     for (reason, items) in by_reason(all.iter().copied()) {
         writeln!(
             out,
@@ -89,7 +96,7 @@ fn blocked_by_reason(out: &mut dyn Write, all: &[&Blocked], verbose: bool) -> io
             )?;
         }
         and_more(out, "      ", items.len(), shown)?;
-        writeln!(out, "      remedy: {}", reason.remedy())?;
+        writeln!(out, "      remedy: {}", remedy_of(reason, &harmless(job)))?;
     }
     Ok(())
 }

@@ -78,6 +78,7 @@ pub(super) fn planned(addresses: &[&str], plan: Plan) -> Planned {
         nameless: BTreeMap::new(),
         accepted: BTreeSet::new(),
         undoing: None,
+        saved: None,
         narrowed: None,
     }
 }
@@ -355,7 +356,7 @@ fn a_plan_reads_from_opt_outs_to_the_last_line() {
     Blocked  1 item, waiting for a person
       x bad_address  1
           579a0303 (no address) [id 17]: the contact has no address that mail could be sent to
-          remedy: correct the person's e-mail address at the source, or leave such people out with `members.where`
+          remedy: correct the person's e-mail address at the source, or leave such people out with `jobs.crm-to-mail.members.where`
 
     Losses  what the target can't hold; where possible rosterd remembers it
       - sender_email (group): 12 values, for example "ops@example.org"; emfluence groups have no such field
@@ -481,7 +482,7 @@ fn a_plan_is_one_json_document_without_clock_and_run() {
       {"what":"membership","group":"Staff","member":"cy@example.org","reason":"opted_out_at_target"},
       {"what":"group","group":"Former [202e]members","reason":"protected"}],
      "blocked":[
-      {"item":"579a0303","what":"member","member":"","id":"17","reason":"bad_address","detail":"the contact has no address that mail could be sent to","remedy":"correct the person's e-mail address at the source, or leave such people out with `members.where`"}],
+      {"item":"579a0303","what":"member","member":"","id":"17","reason":"bad_address","detail":"the contact has no address that mail could be sent to","remedy":"correct the person's e-mail address at the source, or leave such people out with `jobs.crm-to-mail.members.where`"}],
      "refusals":[
       {"guard":"max_membership_removals","value":120,"of":900,"limit":"10%","key":"jobs.crm-to-mail.guards.max_membership_removals","approval":"0123456789ab","explanation":"120 removals of 900 active memberships exceed the limit of 10%"}],
      "changed_outside":[],
@@ -497,7 +498,7 @@ fn a_plan_is_one_json_document_without_clock_and_run() {
       "config":"",
       "last_run":"",
       "operations":[]},
-     "seal":"661e0887c07a87ec2678239030c68a1a"}
+     "seal":"20e8ddfe554d2984810fbdb239dc2e8d"}
     "#);
 }
 
@@ -739,7 +740,7 @@ fn a_run_says_what_was_done_and_what_needs_a_person() {
     Blocked  1 item, waiting for a person
       x bad_address  1
           579a0303 (no address) [id 17]: the contact has no address that mail could be sent to
-          remedy: correct the person's e-mail address at the source, or leave such people out with `members.where`
+          remedy: correct the person's e-mail address at the source, or leave such people out with `jobs.crm-to-mail.members.where`
 
     Losses  what the target can't hold; where possible rosterd remembers it
       - sender_email (group): 12 values, for example "ops@example.org"; emfluence groups have no such field
@@ -800,7 +801,7 @@ fn runs_are_json_alone_and_as_a_list() {
       "opt_outs":{"carry":1}},
      "withheld":3,
      "blocked":[
-      {"item":"579a0303","what":"member","member":"","id":"17","reason":"bad_address","detail":"the contact has no address that mail could be sent to","remedy":"correct the person's e-mail address at the source, or leave such people out with `members.where`"}],
+      {"item":"579a0303","what":"member","member":"","id":"17","reason":"bad_address","detail":"the contact has no address that mail could be sent to","remedy":"correct the person's e-mail address at the source, or leave such people out with `jobs.crm-to-mail.members.where`"}],
      "failures":[
       {"item":"b6296019","op":"add_memberships","group":"Donors","member":"ana@example.org","code":"402","message":"Invalid \u001b[2Jcontact"}],
      "accepted":0,

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use super::paint::{ASIDE, CHANGED, HEADING};
 use super::sections::{and_more, heading, limit};
 use super::show::told;
-use super::words::{address, count, grouped, harmless, quoted};
+use super::words::{address, count, grouped, harmless, in_shell, quoted};
 use crate::plan::{Left, NotUndone, Undoing};
 
 /// Says how much of a run a plan takes back.
@@ -91,10 +91,22 @@ fn line(item: &NotUndone) -> String {
 }
 
 /// Says what follows from a plan that takes a run back.
-pub(super) fn next_step(out: &mut dyn Write, undoing: &Undoing) -> io::Result<()> {
+pub(super) fn next_step(
+    out: &mut dyn Write,
+    undoing: &Undoing,
+    saved: Option<&str>,
+) -> io::Result<()> {
+    const PAUSES: &str = "That pauses the job, because its source still asks for what is undone.";
+    if let Some(file) = saved {
+        return writeln!(
+            out,
+            "\n{HEADING}Next:{HEADING:#} `rosterd apply {}`. {PAUSES}",
+            in_shell(file)
+        );
+    }
     writeln!(
         out,
-        "\n{HEADING}Next:{HEADING:#} `rosterd undo {} --out FILE`, then `rosterd apply FILE`. That pauses the job, because its source still asks for what is undone.",
+        "\n{HEADING}Next:{HEADING:#} `rosterd undo {} --out FILE`, then `rosterd apply FILE`. {PAUSES}",
         harmless(&undoing.run)
     )
 }

@@ -65,7 +65,7 @@ pub(crate) async fn cmd_plan(context: &Context, args: &PlanArgs) -> Result<ExitC
     let names = names_of(&planned);
     refuse_unknown(&args.only, [meant.as_slice()], &names, &job)?;
     if let Some(path) = &args.out {
-        save_as(path, &planned, saved_as(&args.only))?;
+        save_as(path, &mut planned, saved_as(&args.only))?;
     }
     let code = code_of(&planned, args);
     prepare_to_print(&mut planned, &meant, args.format);
@@ -296,7 +296,7 @@ pub(super) fn may_be_replaced(path: &Path) -> Result<(), CommandError> {
 }
 
 /// Saves a plan and says so.
-pub(super) fn save_as(path: &Path, planned: &Planned, what: &str) -> Result<(), CommandError> {
+pub(super) fn save_as(path: &Path, planned: &mut Planned, what: &str) -> Result<(), CommandError> {
     save(path, planned).map_err(|error| {
         CommandError::file(ExitCode::Failed, "saving the plan as", path, &error)
     })?;
@@ -308,6 +308,7 @@ pub(super) fn save_as(path: &Path, planned: &Planned, what: &str) -> Result<(), 
             in_shell(&path.display().to_string())
         )
     });
+    planned.saved = Some(path.display().to_string());
     Ok(())
 }
 

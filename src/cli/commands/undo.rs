@@ -62,7 +62,7 @@ pub(crate) async fn cmd_undo(context: &Context, args: &UndoArgs) -> Result<ExitC
     let names = names_of(&planned);
     refuse_unknown(&args.only, [meant.as_slice()], &names, &run.job)?;
     if let Some(path) = &args.out {
-        save_as(path, &planned, saved_as(&args.only))?;
+        save_as(path, &mut planned, saved_as(&args.only))?;
     }
     prepare_to_print(&mut planned, &meant, args.format);
     print(|out| match args.format {

@@ -340,6 +340,7 @@ impl Read {
             first_run: false,
             accepted: BTreeSet::new(),
             undoing: None,
+            saved: None,
             narrowed: None,
         }
     }

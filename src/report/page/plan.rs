@@ -8,6 +8,7 @@ use super::parts::{self, Pick};
 use super::rows::{Field, OUTSIDE, Row, Rows, Tally, fields};
 use super::{PageAbout, begin, end, undo};
 use crate::plan::{Blocked, Edit, PersonIx, Reason};
+use crate::report::failures::remedy_of;
 use crate::report::plan_text::{cost_sentence, last_line};
 use crate::report::sections::{SHOWN, named, remedy_after};
 use crate::report::undo::in_short;
@@ -620,7 +621,7 @@ impl Page<'_> {
                     "<h3>{} <small>{}</small></h3><p>To settle it: {}.</p><ul>",
                     pick.link(reason.as_str()),
                     grouped(some.len() as u64),
-                    Escaped(reason.remedy())
+                    Escaped(&remedy_of(*reason, &self.planned.plan.job))
                 )?;
                 for item in some.iter().take(SHOWN) {
                     writeln!(

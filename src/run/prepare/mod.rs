@@ -273,6 +273,7 @@ impl Runner {
                 nameless,
                 accepted,
                 undoing,
+                saved: None,
                 narrowed: None,
             },
             sides,

@@ -42,6 +42,8 @@ pub struct Planned {
     pub accepted: BTreeSet<String>,
     /// How much of a run the plan takes back, where it takes one back.
     pub undoing: Option<Undoing>,
+    /// The file in which the whole plan was saved, where it was.
+    pub saved: Option<String>,
     /// What of the whole plan was left in it, where somebody asked for a part.
     pub narrowed: Option<Narrowed>,
 }

@@ -98,7 +98,9 @@ fn both_accounts_are_copied_before_the_first_write() {
             .assert(0);
     }
     bed.emulator.clear_log();
-    let ended = bed.line(&format!("migrate {JOB} --yes --export backup --format json"));
+    let ended = bed.line(&format!(
+        "migrate {JOB} --yes --export backup --format json"
+    ));
     ended.assert(0);
     let run = ended.json(&["migration", "reads", "requests"]);
     let copies = run["migration"]["copies"].as_array().unwrap();
@@ -120,7 +122,10 @@ fn both_accounts_are_copied_before_the_first_write() {
             let copied = bed.read(&format!("backup/{provider}/{file}"));
             assert_eq!(copied, alone, "{provider}/{file}");
         }
-        assert!(bed.path(&format!("backup/{provider}/manifest.json")).exists());
+        assert!(
+            bed.path(&format!("backup/{provider}/manifest.json"))
+                .exists()
+        );
     }
     // What was copied before the first write stays.
     bed.emulator.clear_log();

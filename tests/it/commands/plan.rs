@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::bed::{Bed, JOB};
+use super::bed::{Bed, JOB, small_world};
 use crate::support::group_of;
 
 /// What `plan --format json` prints.
@@ -452,4 +452,76 @@ fn a_job_is_named_only_where_there_are_several() {
     }
     complains(&bed, &["plan", JOB, "--all"], 2);
     assert!(!bed.path("plans.json").exists());
+}
+
+/// Fails where a command is shown that would need the config to be named once more.
+fn assert_typed_as_it_stands(shown: &str) {
+    for line in shown.lines() {
+        for begin in ["`rosterd ", "<code>rosterd ", "<pre>rosterd "] {
+            for (at, _) in line.match_indices(begin) {
+                let command = &line[at + begin.len()..];
+                assert!(command.starts_with("--config 'the other.toml' "), "{line}");
+            }
+        }
+        let begins = line.trim_start();
+        if let Some(command) = begins.strip_prefix("rosterd ") {
+            assert!(command.starts_with("--config 'the other.toml' "), "{line}");
+        }
+    }
+}
+
+#[test]
+fn what_is_shown_can_be_typed_as_it_stands() {
+    let mut world = small_world();
+    let crm = world.account_mut("crm");
+    let board = crm.find_group("Board").unwrap();
+    let spoilt = crm.add_contact("ana@@example.org");
+    crm.join(board, spoilt);
+    let bed = Bed::over(world);
+    let guard = "[jobs.crm-to-mail.guards]\nmax_member_creations = 5\n";
+    let config = format!("{}\n{guard}", bed.read("rosterd.toml"));
+    bed.write("the other.toml", &config);
+    std::fs::remove_file(bed.path("rosterd.toml")).unwrap();
+    let other = |arguments: &[&str]| {
+        let typed = ["--config", "the other.toml"];
+        bed.run(&[&typed[..], arguments].concat())
+    };
+    for arguments in [
+        &["plan"][..],
+        &["plan", "--format", "html"],
+        &["plan", "--out", "plan.json"],
+        &["plan", "--out", "plan.json", "--format", "html"],
+        &["sync", JOB],
+        &["migrate", "--assess"],
+        &["rehearse"],
+        &["apply", "plan.json"],
+        &["plan", "no-such-job"],
+        &["plan", "--only", "No such group"],
+        &["migrate", "--from", "crm", "--to", "mail", "--yes"],
+    ] {
+        let ended = other(arguments);
+        let shown = format!("{}\n{}", ended.out, ended.err);
+        assert!(shown.contains("--config 'the other.toml'"), "{shown}");
+        assert_typed_as_it_stands(&shown);
+    }
+    // What a person does about an item names the job.
+    let plan = other(&["plan"]);
+    let remedy = "`jobs.crm-to-mail.members.where`";
+    assert!(plan.out.contains(remedy), "{}", plan.out);
+    let json = other(&["plan", "--format", "json"]);
+    assert!(!json.out.contains("--config"), "{}", json.out);
+    assert!(json.out.contains(remedy), "{}", json.out);
+
+    bed.write("the other.toml", &config.replace(guard, ""));
+    let saved = other(&["plan", "--out", "my plan.json"]);
+    saved.assert(0);
+    let next =
+        "Next: `rosterd --config 'the other.toml' apply 'my plan.json'` applies exactly this";
+    assert!(saved.out.contains(next), "{}", saved.out);
+    assert!(!saved.out.contains("--out FILE"), "{}", saved.out);
+    other(&["apply", "my plan.json"]).assert(4);
+    // The environment is there for the next command as well, and so is nothing.
+    bed.write("rosterd.toml", &config);
+    let plain = bed.line("status");
+    assert!(!plain.out.contains("--config") && !plain.err.contains("--config"));
 }

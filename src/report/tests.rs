@@ -1288,7 +1288,7 @@ fn quotes_in_a_name_are_told_from_those_around_it() {
         ..blocked()
     };
     let mut out = Vec::new();
-    super::sections::blocked(&mut out, &[item], &BTreeSet::new(), true).unwrap();
+    super::sections::blocked(&mut out, "a", &[item], &BTreeSet::new(), true).unwrap();
     let text = String::from_utf8(out).unwrap();
     assert!(text.contains(r#"ana@example.org in "A \"B\" C""#), "{text}");
 }

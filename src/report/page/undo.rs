@@ -36,9 +36,12 @@ fn words(left: &NotUndone) -> String {
     let fields: Vec<String> = left
         .fields
         .iter()
-        .map(|(field, why)| match *why == left.why {
-            true => field.clone(),
-            false => format!("{field} ({})", why.as_str()),
+        .map(|(field, why)| {
+            if *why == left.why {
+                field.clone()
+            } else {
+                format!("{field} ({})", why.as_str())
+            }
         })
         .collect();
     if !fields.is_empty() {

@@ -14,6 +14,7 @@ mod logging;
 mod output;
 mod page;
 mod paint;
+mod pair;
 mod progress;
 #[cfg(test)]
 mod tests;

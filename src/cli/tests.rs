@@ -34,7 +34,7 @@ fn help_names_every_command() {
       migrate      Moves groups and members to another account, once, while a person looks on
       rehearse     Runs a job on copies of both real accounts, and says what would have happened
       run          Runs every job on its schedule until it is asked to stop. One per state database
-      status       Shows how every job fares, when it runs next and how its last run ended
+      status       Shows whether the service is alive, how each job fares, and what waits for a person
       schedule     Shows when every job fires next, in the time zone of its schedule
       history      Lists the runs of a job, or of all, newest first
       show         Shows what one run did by group, or with `-v` item by item with the fields before and

@@ -77,10 +77,6 @@ pub fn write_assessment_text(
             harmless(&plan.target),
         )?,
     }
-    // Of a pair without a job there is no plan to be asked for.
-    if command.contains(" --from ") {
-        return Ok(());
-    }
     writeln!(
         out,
         "`rosterd plan {} -v` names everybody.",

@@ -10,13 +10,14 @@ use futures_util::future::BoxFuture;
 use super::copies::Copies;
 use super::sync::{finish, result_of};
 use crate::cli::confirm::{YesArg, ask_for_directory};
-use crate::cli::context::{Context, find_job, find_provider, only_job};
+use crate::cli::context::{Context, find_job};
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::format::{Format, FormatArg};
 use crate::cli::output::{print, tell};
+use crate::cli::pair::JobArgs;
 use crate::cli::wait::WaitArg;
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::report::{
     harmless, write_assessment_in_short, write_assessment_json, write_assessment_text,
 };
@@ -29,16 +30,8 @@ use crate::run::{Assessed, Confirm, Estimate, Everything, KeptCopy, Planned};
 /// never a guard.
 #[derive(clap::Args, Debug)]
 pub(crate) struct MigrateArgs {
-    /// The job; may be left out where the config has only one.
-    #[arg(conflicts_with_all = ["from", "to"])]
-    job: Option<String>,
-    /// The provider to read, in place of a job.
-    #[arg(long, value_name = "PROVIDER", requires = "to")]
-    from: Option<String>,
-    /// The provider to write to. Without a job of this pair in the config everything is as by
-    /// default: built-in mapping, mode "add".
-    #[arg(long, value_name = "PROVIDER", requires = "from")]
-    to: Option<String>,
+    #[command(flatten)]
+    job: JobArgs,
     /// Stops after the assessment: nothing is written to any provider.
     #[arg(long, conflicts_with_all = ["yes", "approve"])]
     assess: bool,
@@ -62,8 +55,9 @@ pub(crate) async fn cmd_migrate(
     args: &MigrateArgs,
 ) -> Result<ExitCode, CommandError> {
     let mut config = context.config()?;
-    let pair = args.from.as_ref().zip(args.to.as_ref());
-    let job = job_of(&mut config, args.job.as_ref(), pair, "migrate")?;
+    let pair = args.job.pair_without_job(&config);
+    let job = args.job.find(&mut config, "migrate")?;
+    let again = migration_of(pair, &job, false);
     if !args.assess {
         // Found out before both accounts are read, which can take an hour.
         args.yes.can_be_answered(
@@ -87,7 +81,6 @@ pub(crate) async fn cmd_migrate(
         print(|out| match args.format.format {
             Format::Text => {
                 let verbose = context.verbose();
-                let again = command(args, &job);
                 write_assessment_text(out, &planned, &assessed, &estimate, &again, None, verbose)
             }
             Format::Json => write_assessment_json(out, &planned, &assessed, &estimate),
@@ -99,7 +92,7 @@ pub(crate) async fn cmd_migrate(
         json: args.format.format == Format::Json,
         verbose: context.verbose(),
         context,
-        command: command(args, &job),
+        command: again,
         config: runner.config(),
         source,
         target,
@@ -113,55 +106,12 @@ pub(crate) async fn cmd_migrate(
     finish(context, args.format, &[result], code, false)
 }
 
-/// Returns what was typed, as it is typed again.
-fn command(args: &MigrateArgs, job: &str) -> String {
-    let pair = args.from.as_ref().zip(args.to.as_ref());
-    migration_of(pair, job, false)
-}
-
 /// Names the command that makes a migration.
-pub(super) fn migration_of(pair: Option<(&String, &String)>, job: &str, yes: bool) -> String {
+pub(super) fn migration_of(pair: Option<(&str, &str)>, job: &str, yes: bool) -> String {
     let yes = if yes { " --yes" } else { "" };
     match pair {
         Some((from, to)) => format!("rosterd migrate --from {from} --to {to}{yes}"),
         None => format!("rosterd migrate {job}{yes}"),
-    }
-}
-
-/// Finds the job that is meant, or makes the one of a pair of providers that has none.
-pub(super) fn job_of(
-    config: &mut Config,
-    job: Option<&String>,
-    pair: Option<(&String, &String)>,
-    command: &str,
-) -> Result<String, CommandError> {
-    let Some((from, to)) = pair else {
-        let Some(job) = job else {
-            return only_job(config, command);
-        };
-        return Ok(find_job(config, job)?.name.clone());
-    };
-    find_provider(config, from)?;
-    find_provider(config, to)?;
-    let of_pair = config.jobs.values();
-    let of_pair = of_pair.filter(|job| job.source == *from && job.target == *to);
-    let of_pair: Vec<&str> = of_pair.map(|job| job.name.as_str()).collect();
-    match of_pair.as_slice() {
-        [] => {
-            let job = config::implicit_job(config, from, to)
-                .map_err(|error| CommandError::usage(error.to_string()))?;
-            let name = job.name.clone();
-            config.jobs.insert(name.clone(), job);
-            Ok(name)
-        }
-        [only] => Ok((*only).to_owned()),
-        several => Err(CommandError::usage(format!(
-            "several jobs lead from \"{from}\" to \"{to}\": {}",
-            several.join(", ")
-        ))
-        .hint(format!(
-            "name the one that is meant: `rosterd {command} JOB`"
-        ))),
     }
 }
 

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 
 use super::apply::read_header;
 use super::sync::{active_jobs, no_run};
-use crate::cli::context::{Context, did_you_mean, find_job, only_job};
+use crate::cli::context::{Context, did_you_mean};
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::format::PlanFormat;
 use crate::cli::output::{print, tell};
 use crate::cli::page::page_about;
+use crate::cli::pair::JobArgs;
 use crate::cli::wait::WaitArg;
 use crate::config::Config;
 use crate::report::{
@@ -22,10 +23,10 @@ use crate::run::{Meant, Planned, Runner};
 /// Reads both sides and shows what a run would do; writes to no provider.
 #[derive(clap::Args, Debug)]
 pub(crate) struct PlanArgs {
-    /// The job; may be left out where the config has only one.
-    job: Option<String>,
+    #[command(flatten)]
+    job: JobArgs,
     /// Plans every job that is neither paused nor disabled, one after the other.
-    #[arg(long, conflicts_with = "job")]
+    #[arg(long, conflicts_with_all = ["job", "from", "to"])]
     all: bool,
     /// Shows only what concerns a person or a group: an address, `#` and an id at the source, `##` and
     /// an id at the target; anything else is the name or the id of a group. May be given several
@@ -47,15 +48,12 @@ pub(crate) struct PlanArgs {
 }
 
 pub(crate) async fn cmd_plan(context: &Context, args: &PlanArgs) -> Result<ExitCode, CommandError> {
-    let config = context.config_with_job()?;
+    let mut config = context.config_with_job()?;
     refuse_part_of_page(args.format, &args.only)?;
     if args.all {
         return Box::pin(plan_all(context, config, args)).await;
     }
-    let job = match &args.job {
-        Some(job) => find_job(&config, job)?.name.clone(),
-        None => only_job(&config, "plan").map_err(|error| error.hint("`--all` plans each job"))?,
-    };
+    let job = args.job.find(&mut config, "plan")?;
     if let Some(path) = &args.out {
         // Found out before the providers are read, which can take an hour.
         may_be_replaced(path)?;

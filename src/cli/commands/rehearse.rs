@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use super::migrate::{job_of, migration_of};
+use super::migrate::migration_of;
 use crate::cli::context::{Context, find_job};
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::format::{Format, FormatArg};
 use crate::cli::output::print;
+use crate::cli::pair::JobArgs;
 use crate::cli::wait::WaitArg;
 use crate::config::Config;
 use crate::emulate::read_faults;
@@ -47,16 +48,8 @@ use crate::run::RunError;
 /// run still has something to do, or the copies lack something or differ from the accounts.
 #[derive(clap::Args, Debug)]
 pub(crate) struct RehearseArgs {
-    /// The job; may be left out where the config has only one.
-    #[arg(conflicts_with_all = ["from", "to"])]
-    job: Option<String>,
-    /// The provider to read, in place of a job.
-    #[arg(long, value_name = "PROVIDER", requires = "to")]
-    from: Option<String>,
-    /// The provider whose copy is written to. Without a job of this pair in the config everything is
-    /// as `migrate` does it by default.
-    #[arg(long, value_name = "PROVIDER", requires = "from")]
-    to: Option<String>,
+    #[command(flatten)]
+    job: JobArgs,
     /// Rehearses `migrate` of the job, as a person makes it who answers the question; `--from` and
     /// `--to` mean that anyway.
     #[arg(long)]
@@ -96,8 +89,8 @@ pub(crate) async fn cmd_rehearse(
     args: &RehearseArgs,
 ) -> Result<ExitCode, CommandError> {
     let mut config = context.config()?;
-    let pair = args.from.as_ref().zip(args.to.as_ref());
-    let job = job_of(&mut config, args.job.as_ref(), pair, "rehearse")?;
+    let pair = args.job.pair_without_job(&config);
+    let job = args.job.find(&mut config, "rehearse")?;
     // Found out before both accounts are read, which can take an hour.
     let faults = match &args.faults {
         Some(path) => {
@@ -106,7 +99,7 @@ pub(crate) async fn cmd_rehearse(
         None => Vec::new(),
     };
     known_accounts(&config, &job, &faults)?;
-    let is_migration = args.migrate || pair.is_some();
+    let is_migration = args.migrate || args.job.pair().is_some();
     if args.yes && !is_migration {
         return Err(CommandError::usage(
             "`--yes` answers the question of a migration, and `sync` asks none",

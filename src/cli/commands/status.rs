@@ -13,8 +13,9 @@ use crate::config::settled::JobConfig;
 use crate::report::{JobRow, JobState, Life, needs_a_person, write_status_json, write_status_text};
 use crate::state::{JobStatus, LockError, Locks, Store, Waiting};
 
-/// Shows whether the service is alive, how every job fares, when it runs next, how its last run ended
-/// and what waits for a person.
+/// Shows whether the service is alive, how each job fares, and what waits for a person.
+///
+/// Of each job it shows the state, when it runs next and how its last run ended.
 ///
 /// The service tells the state database every quarter of a minute that it is alive; where nothing was
 /// heard for a minute it counts as not running.

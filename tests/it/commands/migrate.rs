@@ -251,6 +251,24 @@ fn two_providers_are_enough() {
     bed.line("migrate --from crm --to crm --yes").assert(2);
     bed.line("migrate --from crm --to male --yes").assert(2);
     bed.line("migrate --yes").assert(2);
+    // What the assessment names can be typed.
+    let assessed = bed.line("migrate --from crm --to mail --assess");
+    assert!(
+        assessed.out.contains("`rosterd plan crm-to-mail -v`"),
+        "{}",
+        assessed.out
+    );
+    let by_name = bed.line("plan crm-to-mail -v");
+    by_name.assert(0);
+    let by_pair = bed.line("plan --from crm --to mail -v --out plan.json");
+    by_pair.assert(0);
+    assert_eq!(
+        by_name.out,
+        by_pair
+            .out
+            .replace("rosterd apply plan.json", "rosterd sync crm-to-mail")
+    );
+    bed.line("plan --all --from crm --to mail").assert(2);
     let ended = bed.line("migrate --from crm --to mail --yes");
     ended.assert(0);
     assert!(
@@ -259,6 +277,16 @@ fn two_providers_are_enough() {
         ended.out
     );
     bed.assert_whole();
+
+    // Where the config has a job of the pair, its name is enough.
+    bed.write("rosterd.toml", &config);
+    let assessed = bed.line("migrate --from crm --to mail --assess");
+    assessed.assert(0);
+    assert!(
+        !assessed.out.contains("needs the job in the config"),
+        "{}",
+        assessed.out
+    );
 }
 
 #[test]

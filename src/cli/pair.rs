@@ -20,6 +20,11 @@ pub(super) struct JobArgs {
 }
 
 impl JobArgs {
+    /// Tells whether neither a job nor a pair was named.
+    pub(super) fn is_left_out(&self) -> bool {
+        self.job.is_none() && self.from.is_none()
+    }
+
     /// Returns the accounts that were named in place of a job.
     pub(super) fn pair(&self) -> Option<(&str, &str)> {
         self.from.as_deref().zip(self.to.as_deref())

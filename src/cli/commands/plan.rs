@@ -53,7 +53,11 @@ pub(crate) async fn cmd_plan(context: &Context, args: &PlanArgs) -> Result<ExitC
     if args.all {
         return Box::pin(plan_all(context, config, args)).await;
     }
-    let job = args.job.find(&mut config, "plan")?;
+    let found = args.job.find(&mut config, "plan");
+    let job = found.map_err(|error| match args.job.is_left_out() {
+        true => error.hint("`--all` plans each job"),
+        false => error,
+    })?;
     if let Some(path) = &args.out {
         // Found out before the providers are read, which can take an hour.
         may_be_replaced(path)?;

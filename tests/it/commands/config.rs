@@ -101,7 +101,6 @@ fn usage_ends_with_2_and_help_with_0() {
     for line in [
         "",
         "frobnicate",
-        "sync",
         "sync --all crm-to-mail",
         "sync crm-to-mail --force",
         "plan crm-to-mail --format yaml",

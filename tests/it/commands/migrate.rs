@@ -262,12 +262,11 @@ fn two_providers_are_enough() {
     by_name.assert(0);
     let by_pair = bed.line("plan --from crm --to mail -v --out plan.json");
     by_pair.assert(0);
-    assert_eq!(
-        by_name.out,
-        by_pair
-            .out
-            .replace("rosterd apply plan.json", "rosterd sync crm-to-mail")
-    );
+    let shown = |text: &str| {
+        let lines = text.lines().filter(|line| !line.contains("rosterd "));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(shown(&by_name.out), shown(&by_pair.out));
     bed.line("plan --all --from crm --to mail").assert(2);
     let ended = bed.line("migrate --from crm --to mail --yes");
     ended.assert(0);

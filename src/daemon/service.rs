@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use sd_notify::NotifyState;
 use tokio::task::{Id, JoinError, JoinSet};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::decide::{Agenda, Ended, Start};
@@ -346,6 +346,7 @@ impl Service {
                 Some(ended) = self.runs.join_next_with_id() => self.take_in(ended),
                 () = sleep_until(end) => break,
                 Some(Asked::Stop) = asked.recv() => break,
+                () = sleep(LONGEST_SLEEP) => self.beat(self.now()),
             }
         }
         if !self.runs.is_empty() {

@@ -217,7 +217,7 @@ pub(super) fn judge(judged: &Judged<'_>) -> Verdict {
                 limit: "none".to_owned(),
                 key: format!("jobs.{}", plan.job),
                 explanation: format!(
-                    "{} things to do while the undo of run {} is interrupted, what it took back among them; `rosterd undo {}` finishes it, and `rosterd resume {}` gives it up",
+                    "{} things to do while the undo of run {} is interrupted, what it took back among them; `rosterd undo {} --out FILE`, then `rosterd apply FILE`, finishes it, and `rosterd resume {}` gives it up",
                     again.len(),
                     open.run,
                     open.run,

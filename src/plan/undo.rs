@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use compact_str::CompactString;
 
-use super::base::GroupLink;
+use super::base::{FieldBases, GroupLink};
 use super::fields::FieldEdit;
 use super::fingerprint::Basis;
 use super::guard::{Judged, judge};
@@ -69,6 +69,8 @@ pub struct ProfileNow {
     pub held: Record,
     /// The fields that other jobs write there, with the values that they want.
     pub wanted_by_others: BTreeMap<CompactString, Vec<Value>>,
+    /// What the job remembers of its fields: what was written, and how the target spells it.
+    pub spelled: FieldBases,
 }
 
 /// Why something of a run is left as it is.
@@ -98,6 +100,8 @@ pub enum Left {
     NotFound,
     /// What the decision takes could not be read to its end.
     NotRead,
+    /// The group is archived, by somebody else.
+    Archived,
     /// People are in the group whom the run did not put there.
     OthersInGroup,
     /// It is a flag of protection, or the group has one.
@@ -130,6 +134,7 @@ impl Left {
             Left::NotFilled => "not_filled",
             Left::NotFound => "not_found",
             Left::NotRead => "not_read",
+            Left::Archived => "archived",
             Left::OthersInGroup => "others_in_group",
             Left::Protected => "protected",
             Left::AddressStays => "address_stays",
@@ -157,12 +162,17 @@ impl Left {
                 "a later run, of this job or of another one, did something to the same; undo that one first"
             }
             Left::OtherJob => "another job wants it as well",
-            Left::GroupGone => "a group that was archived or deleted is not brought back",
+            Left::GroupGone => {
+                "a deleted group is not brought back, and whether a group is archived is not put back"
+            }
             Left::NotFilled => "the job does not fill the group today",
             Left::NotFound => {
                 "the person was not found at the target by the id that the run knew, or has several contacts there"
             }
             Left::NotRead => "what it takes to be sure could not be read to its end",
+            Left::Archived => {
+                "somebody archived the group, and its people stay in it; set it active and undo the run once more"
+            }
             Left::OthersInGroup => {
                 "people are in the group whom the run did not put there, or who refuse it, which would be lost with it"
             }
@@ -240,6 +250,8 @@ pub struct UndoInputs<'a> {
     pub run: &'a str,
     /// What it did, in its order.
     pub did: &'a [Did],
+    /// What it had sent and of which nobody knows yet whether it is done.
+    pub open: &'a [Did],
     /// What the target holds of the people whose profiles it changed.
     pub profiles: &'a BTreeMap<PersonIx, ProfileNow>,
 }
@@ -306,6 +318,8 @@ struct Inverse<'a> {
     added: HashMap<&'a str, HashSet<&'a str>>,
     /// Whom the run created, by the target's ids.
     created: HashSet<&'a str>,
+    /// The groups that it created.
+    made: HashSet<&'a str>,
     /// The groups that go again, with everybody whom the run put there.
     going: HashSet<&'a str>,
     /// Who leaves the only group that they are in, by position.
@@ -340,6 +354,7 @@ impl<'a> Inverse<'a> {
             *names.entry(fold_group_name(&group.name)).or_default() += 1;
         }
         let links = inputs.base.groups.iter();
+        let of = |op: &'static str| ask.did.iter().filter(move |did| did.op == op);
         Inverse {
             inputs,
             pairs: &forward.pairs,
@@ -349,11 +364,11 @@ impl<'a> Inverse<'a> {
             names,
             links: links.rev().map(|it| (it.target.as_str(), it)).collect(),
             added,
-            created: ask
-                .did
-                .iter()
-                .filter(|did| did.op == "create_members")
+            created: of("create_members")
                 .filter_map(|did| did.member_id.as_deref())
+                .collect(),
+            made: of("create_group")
+                .filter_map(|did| did.group_id.as_deref())
                 .collect(),
             going: HashSet::new(),
             moved: HashSet::new(),
@@ -361,7 +376,7 @@ impl<'a> Inverse<'a> {
             operations: Vec::new(),
             undoing: Undoing {
                 run: ask.run.to_owned(),
-                did: ask.did.len() as u64,
+                did: (ask.did.len() + ask.open.len()) as u64,
                 ..Undoing::default()
             },
             warnings: Vec::new(),
@@ -370,6 +385,9 @@ impl<'a> Inverse<'a> {
 
     fn run(&mut self) {
         let did = self.ask.did;
+        for sent in self.ask.open {
+            self.leave(sent, Left::NotRead);
+        }
         let one_group = self.inputs.capabilities.one_group_per_member;
         let mut archives = Vec::new();
         // First, since who was put into a group that goes again is not taken out of it.

@@ -92,6 +92,8 @@ pub struct JobRow {
     pub failures: u32,
     /// What waits for a person.
     pub waiting: Waiting,
+    /// The run of which the taking back was interrupted.
+    pub undo_open: Option<String>,
 }
 
 impl JobRow {
@@ -102,7 +104,9 @@ impl JobRow {
 
     /// Tells whether a person has to look at the job.
     fn needs_a_person(&self) -> bool {
-        matches!(self.state, JobState::Failing | JobState::Refused) || self.waiting.open > 0
+        matches!(self.state, JobState::Failing | JobState::Refused)
+            || self.waiting.open > 0
+            || self.undo_open.is_some()
     }
 }
 
@@ -152,8 +156,8 @@ impl Life {
     }
 }
 
-/// Tells whether something waits for a person: a job that fails, is refused or has items that nobody
-/// can sync, or a schedule without a service.
+/// Tells whether something waits for a person: a job that fails, is refused, has items that nobody can
+/// sync or is half undone, or a schedule without a service.
 pub fn needs_a_person(jobs: &[JobRow], life: Life) -> bool {
     let unserved = !life.is_alive() && jobs.iter().any(JobRow::will_fire);
     unserved || jobs.iter().any(JobRow::needs_a_person)
@@ -255,6 +259,12 @@ fn waiting_text(out: &mut dyn Write, job: &JobRow) -> io::Result<()> {
     let name = harmless(&job.job);
     let in_command = in_shell(&job.job);
     let waiting = &job.waiting;
+    if let Some(run) = &job.undo_open {
+        writeln!(
+            out,
+            "\n{name}: an undo of run {run} was interrupted; `rosterd undo {run} --out FILE`, then `rosterd apply FILE`, finishes it."
+        )?;
+    }
     if let Some(approval) = &waiting.approval {
         writeln!(
             out,
@@ -343,6 +353,7 @@ pub fn write_status_json(out: &mut dyn Write, jobs: &[JobRow], life: Life) -> io
         open: u64,
         accepted: u64,
         approval: Option<&'a str>,
+        undo_open: Option<&'a str>,
     }
     let record = life.record();
     let service = Service {
@@ -370,6 +381,7 @@ pub fn write_status_json(out: &mut dyn Write, jobs: &[JobRow], life: Life) -> io
             open: job.waiting.open,
             accepted: job.waiting.accepted,
             approval: job.waiting.approval.as_deref(),
+            undo_open: job.undo_open.as_deref(),
         })
         .collect();
     write_document(

@@ -1026,6 +1026,7 @@ fn job_rows() -> Vec<JobRow> {
         last_run: Some(run_record(Some(state::Outcome::Done))),
         failures: 0,
         waiting: state::Waiting::default(),
+        undo_open: None,
     };
     let by_hand = JobRow {
         job: "mail-to-crm".to_owned(),

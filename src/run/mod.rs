@@ -313,8 +313,10 @@ impl Runner {
         let to_undo = match undone.map(|run| store.run(run)).transpose()? {
             None => None,
             Some(Some(run)) if run.job == job.name => {
+                self.refuse_second_undo(job, &run.id)?;
+                store.note_undoes(id, &run.id)?;
                 Box::pin(self.settle_before_undo(job)).await?;
-                Some(ToUndo::of(store, &run)?)
+                Some(self.to_undo(job, &run)?)
             }
             Some(_) => {
                 return Err(RunError::PlanMoved(format!(
@@ -429,7 +431,7 @@ impl Runner {
         let paused = match &to_undo {
             Some(undone) if !is_empty => self.pause_for_undo(&job.name, &undone.run)?,
             Some(undone) => {
-                self.close_undo(&job.name, &undone.run)?;
+                self.close_undo(&job.name, undone, &prepared.planned)?;
                 None
             }
             None => None,
@@ -437,8 +439,7 @@ impl Runner {
         let began = self.now();
         let approved = spends.approved.clone();
         let applied = Box::pin(self.carry_out(job, id, prepared, spends)).await?;
-        let undone = to_undo.as_ref().map(|undone| undone.run.as_str());
-        let open = self.settle_open_undo(job, undone, &applied)?;
+        let open = self.settle_open_undo(job, to_undo.as_ref(), &applied)?;
         let mut report = self.record_applied(job, id, started, applied, approved)?;
         report.warnings.extend(paused.into_iter().chain(open));
         for (provider, reads) in copying {

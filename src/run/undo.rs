@@ -13,12 +13,13 @@ use super::apply::Applied;
 use super::error::RunError;
 use super::meant::Meant;
 use super::prepare::{Asks, Planned};
-use super::read::{Sides, current};
+use super::read::{Sides, current, fields_base};
 use crate::config::settled::JobConfig;
 use crate::model::Value;
-use crate::plan::base::UndoOpen;
-use crate::plan::{Did, DidField, People, PersonIx, ProfileNow};
-use crate::state::{FOUND, RunItem, RunRecord, Store};
+use crate::plan::base::{Base, UndoOpen};
+use crate::plan::{Did, DidField, Left, People, PersonIx, ProfileNow};
+use crate::provider;
+use crate::state::{FOUND, RunItem, RunRecord, Store, UnsettledItem};
 
 /// What sets a run off that takes another one back.
 pub(in crate::run) const TRIGGER: &str = "undo";
@@ -29,13 +30,15 @@ pub(in crate::run) struct ToUndo {
     /// The run.
     pub(in crate::run) run: String,
     pub(in crate::run) did: Vec<Did>,
+    /// What it had sent and of which nobody knows yet whether it is done.
+    pub(in crate::run) open: Vec<Did>,
     /// How many of these things may be taken back and were not yet, by the record alone.
     left: u64,
 }
 
 impl ToUndo {
     /// Reads what a run did, and what runs after it did to the same.
-    pub(in crate::run) fn of(store: &Store, run: &RunRecord) -> Result<ToUndo, RunError> {
+    fn of(store: &Store, run: &RunRecord, one_group: bool) -> Result<ToUndo, RunError> {
         let mut did = Vec::new();
         for item in store.run_items(&run.id) {
             let item = item?;
@@ -46,6 +49,12 @@ impl ToUndo {
                 });
             }
         }
+        let sent = store.unsettled(&run.job)?.into_iter();
+        let sent = sent.filter(|entry| entry.run == run.id);
+        let open: Vec<Did> = sent
+            .flat_map(|entry| entry.items)
+            .filter_map(still_open)
+            .collect();
         // Whichever job's they are: what another one wrote since at the same account is no more to be
         // overwritten than what this one did.
         let later = store.later_runs(run)?;
@@ -53,20 +62,34 @@ impl ToUndo {
         // The newest run is the one that is taken back most often, and nothing was done since.
         let done = did.iter().enumerate();
         for (at, done) in done.filter(|_| !later.is_empty()) {
-            for (key, field) in keys(done) {
+            for (key, field) in keys(done, one_group) {
                 touched.entry(key).or_default().by.push((at, field));
             }
         }
+        let numbers = later.iter().zip(0..);
+        let numbers: HashMap<&str, usize> = numbers
+            .map(|(other, number)| (other.id.as_str(), number))
+            .collect();
         for (number, other) in later.iter().enumerate() {
+            let undoes = match &other.undoes {
+                Some(undone) if *undone == run.id => Undoes::This,
+                Some(undone) => match numbers.get(undone.as_str()) {
+                    Some(undone) => Undoes::Later(*undone),
+                    // Whatever that was, it is another thing that was done since.
+                    None => Undoes::Nothing,
+                },
+                None if other.trigger == TRIGGER => Undoes::Newest,
+                None => Undoes::Nothing,
+            };
             for item in store.run_items(&other.id) {
                 let item = item?;
                 if !is_done(&item) {
                     continue;
                 }
                 let adds = item.op == "add_memberships";
-                for (key, _) in keys(&did_of(item)) {
+                for (key, _) in keys(&did_of(item), one_group) {
                     if let Some(touched) = touched.get_mut(&key) {
-                        touched.note(number, other.trigger == TRIGGER, adds);
+                        touched.note(number, undoes, adds);
                     }
                 }
             }
@@ -88,10 +111,11 @@ impl ToUndo {
                 *overtaken = run.cloned();
             }
         }
-        let left = left(&did, &taken_back);
+        let left = left(&did, &taken_back, one_group) + open.len() as u64;
         Ok(ToUndo {
             run: run.id.clone(),
             did,
+            open,
             left,
         })
     }
@@ -110,6 +134,7 @@ impl ToUndo {
         store: &Store,
         job: &JobConfig,
         sides: &Sides,
+        base: &Base,
         people: &People,
     ) -> Result<BTreeMap<PersonIx, ProfileNow>, RunError> {
         let mut profiles = BTreeMap::new();
@@ -131,6 +156,8 @@ impl ToUndo {
                 let now = ProfileNow {
                     held: current(sides, people, person)?,
                     wanted_by_others,
+                    spelled: fields_base(store, job, sides, base, people, person)?
+                        .unwrap_or_default(),
                 };
                 profiles.insert(person, now);
             }
@@ -141,9 +168,9 @@ impl ToUndo {
 
 /// Counts what may be taken back and was not yet. Whoever was put into a group that went again went
 /// with it.
-fn left(did: &[Did], taken_back: &[bool]) -> u64 {
+fn left(did: &[Did], taken_back: &[bool], one_group: bool) -> u64 {
     let is_left = |(did, taken_back): &(&Did, &bool)| {
-        let keys = keys(did);
+        let keys = keys(did, one_group);
         let mut fields = did.fields.values();
         let is_overtaken = match keys.first() {
             Some((_, Some(_))) => fields.all(|field| field.overtaken_by.is_some()),
@@ -161,6 +188,27 @@ fn left(did: &[Did], taken_back: &[bool]) -> u64 {
     left.count() as u64
 }
 
+/// What a later run took back.
+#[derive(Clone, Copy, Debug)]
+enum Undoes {
+    /// Nothing: it did something of its own.
+    Nothing,
+    /// The run that is looked at.
+    This,
+    /// Another later run, by its number.
+    Later(usize),
+    /// Some run that was not taken down: the newest that was in force then.
+    Newest,
+}
+
+/// What taking something back came to: a later run, or the one that is looked at where there is none, is in
+/// force again, or no more.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Off(Option<usize>),
+    On(Option<usize>),
+}
+
 /// What several items of a run are about, and what was done to it since.
 #[derive(Default)]
 struct Touched {
@@ -168,31 +216,60 @@ struct Touched {
     by: Vec<(usize, Option<CompactString>)>,
     /// The later runs that did something to it and were not taken back, by their numbers.
     since: Vec<usize>,
+    /// What each undo came to, by its number.
+    steps: HashMap<usize, Step>,
     /// The last of the later runs that was seen to.
     seen: Option<usize>,
     /// Whether it was taken back itself.
     taken_back: bool,
-    /// Whether an undo of a later run put the person back there, and nothing was done to it since.
+    /// Whether an undo put the person back there, and nothing was done to it since.
     returned: bool,
 }
 
 impl Touched {
     /// Notes that a run did something to it, however many items say so.
-    fn note(&mut self, run: usize, undoes: bool, adds: bool) {
+    fn note(&mut self, run: usize, undoes: Undoes, adds: bool) {
         if self.seen.replace(run) == Some(run) {
             return;
         }
-        self.returned = false;
-        if undoes {
-            // What was taken back is as the run before it had left it.
-            match self.since.pop() {
-                Some(_) => self.returned = adds,
-                None => self.taken_back = true,
-            }
-        } else {
-            self.since.push(run);
+        let step = match undoes {
+            Undoes::Nothing => None,
+            Undoes::This => Some(Step::Off(None)),
+            Undoes::Newest => Some(Step::Off(self.since.last().copied())),
+            Undoes::Later(undone) => match self.steps.get(&undone) {
+                // The undo of an undo has what that took back in force again.
+                Some(Step::Off(run)) => Some(Step::On(*run)),
+                Some(Step::On(run)) => Some(Step::Off(*run)),
+                None => self
+                    .since
+                    .contains(&undone)
+                    .then_some(Step::Off(Some(undone))),
+            },
+        };
+        self.returned = step.is_some() && adds;
+        match step {
+            None => self.since.push(run),
+            Some(Step::Off(None)) => self.taken_back = true,
+            Some(Step::On(None)) => self.taken_back = false,
+            Some(Step::Off(Some(undone))) => self.since.retain(|since| *since != undone),
+            Some(Step::On(Some(undone))) => self.since.push(undone),
         }
+        self.steps.extend(step.map(|step| (run, step)));
     }
+}
+
+/// Returns what a run had sent and of which nobody knows yet whether it is done.
+fn still_open(item: UnsettledItem) -> Option<Did> {
+    let UnsettledItem { item, outcome, .. } = item;
+    if outcome.is_some_and(|outcome| outcome.is_final()) {
+        return None;
+    }
+    Some(Did {
+        op: item.key.split(' ').next().unwrap_or_default().to_owned(),
+        group: item.group,
+        member: item.member,
+        ..Did::default()
+    })
 }
 
 fn is_done(item: &RunItem) -> bool {
@@ -226,11 +303,14 @@ fn did_of(item: RunItem) -> Did {
 }
 
 /// Names what an item changed, with the field where it is one: of two items with one name the later one
-/// decides how it is.
-fn keys(did: &Did) -> Vec<(String, Option<CompactString>)> {
+/// decides how it is. Where a member is in one group at a time, it is where they are.
+fn keys(did: &Did, one_group: bool) -> Vec<(String, Option<CompactString>)> {
     let group = did.group_id.as_deref().unwrap_or_default();
     let member = did.member_id.as_deref().unwrap_or_default();
     match did.op.as_str() {
+        "add_memberships" | "remove_memberships" if one_group => {
+            vec![(format!("seat {member}"), None)]
+        }
         "add_memberships" | "remove_memberships" | "set_opt_out" => {
             vec![(format!("membership {group} {member}"), None)]
         }
@@ -250,6 +330,12 @@ fn keys(did: &Did) -> Vec<(String, Option<CompactString>)> {
     }
 }
 
+/// Tells whether an undo left nothing alone because it could not be looked at.
+fn is_looked_at(planned: &Planned) -> bool {
+    let left = planned.undoing.iter().flat_map(|undoing| &undoing.left);
+    left.map(|left| left.why).all(|why| why != Left::NotRead)
+}
+
 impl Runner {
     /// Reads both sides and makes the plan that takes a run back; writes to no provider.
     pub async fn undo(&self, run: &RunRecord) -> Result<Planned, RunError> {
@@ -267,7 +353,7 @@ impl Runner {
         let _held = self.hold(job, Access::Read).await?;
         self.refuse_one_account(job)?;
         self.settle_before_undo(job).await?;
-        let to_undo = ToUndo::of(self.store(), run)?;
+        let to_undo = self.to_undo(job, run)?;
         let asks = Asks {
             anew: true,
             undo: Some(&to_undo),
@@ -276,7 +362,7 @@ impl Runner {
         let stop = &self.inner.options.stop;
         let mut prepared = unless_stopped(stop, self.prepare(job, asks)).await?;
         if prepared.planned.plan.is_empty() {
-            self.close_undo(&job.name, &run.id)?;
+            self.close_undo(&job.name, &to_undo, &prepared.planned)?;
         }
         self.offer_approval(job, &mut prepared.planned.plan)?;
         self.inner.options.progress.finish(&job.name);
@@ -308,19 +394,47 @@ impl Runner {
         let Some(run) = run.map(|run| store.run(&run)).transpose()?.flatten() else {
             return Ok(None);
         };
-        let to_undo = ToUndo::of(store, &run)?;
+        let to_undo = self.to_undo(job, &run)?;
         Ok(Some(UndoOpen {
             run: run.id,
-            did: to_undo.did.len() as u64,
+            did: (to_undo.did.len() + to_undo.open.len()) as u64,
             left: to_undo.left,
             is_paused: store.paused(&job.name)?.is_some(),
         }))
     }
 
-    /// Takes note that the taking back of a run has come to its end.
-    pub(super) fn close_undo(&self, job: &str, run: &str) -> Result<(), RunError> {
+    /// Reads what a run of a job did, and what was done to the same since.
+    pub(super) fn to_undo(&self, job: &JobConfig, run: &RunRecord) -> Result<ToUndo, RunError> {
+        let target = self.config().providers[&job.target].kind;
+        let one_group = provider::capabilities(target).one_group_per_member;
+        ToUndo::of(self.store(), run, one_group)
+    }
+
+    /// Refuses to take a run back while another one is taken back in part: of that nothing would tell any
+    /// more.
+    pub(super) fn refuse_second_undo(&self, job: &JobConfig, run: &str) -> Result<(), RunError> {
         let store = self.store();
-        if store.open_undo(job)?.as_deref() == Some(run) {
+        let open = store.open_undo(&job.name)?.filter(|open| open != run);
+        match open {
+            Some(open) if store.paused(&job.name)?.is_some() => Err(RunError::PlanMoved(format!(
+                "the undo of run {open} was interrupted and is not finished, so nothing was written; `rosterd undo {open} --out FILE`, then `rosterd apply FILE`, finishes it, and `rosterd resume {}` gives it up",
+                job.name
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes note that the taking back of a run has come to its end: nothing is left to do, and nothing of
+    /// it could not be looked at.
+    pub(super) fn close_undo(
+        &self,
+        job: &str,
+        to_undo: &ToUndo,
+        planned: &Planned,
+    ) -> Result<(), RunError> {
+        let store = self.store();
+        let is_open = store.open_undo(job)?.as_deref() == Some(to_undo.run.as_str());
+        if is_open && is_looked_at(planned) {
             store.set_open_undo(job, None)?;
         }
         Ok(())
@@ -332,11 +446,14 @@ impl Runner {
     pub(super) fn settle_open_undo(
         &self,
         job: &JobConfig,
-        undone: Option<&str>,
+        undone: Option<&ToUndo>,
         applied: &Applied,
     ) -> Result<Option<String>, RunError> {
         let is_over = match undone {
-            Some(_) => applied.result.is_ok() && applied.worked_through,
+            Some(_) => {
+                let all_done = applied.worked_through && applied.tally.failed.is_empty();
+                applied.result.is_ok() && all_done && is_looked_at(&applied.prepared.planned)
+            }
             None => applied.result.is_ok() || applied.wrote,
         };
         let store = self.store();

@@ -218,6 +218,8 @@ pub struct LaterRun {
     pub job: String,
     /// What set it off.
     pub trigger: String,
+    /// The run that it took back, where it took one back and this is known.
+    pub undoes: Option<String>,
 }
 
 /// An item of a past run.
@@ -279,6 +281,16 @@ impl Store {
                     .prepare_cached("UPDATE jobs SET members_from = ?2 WHERE name = ?1 AND members_from IS NULL")?
                     .execute((&run.job, stamp(run.started)))?;
             }
+            Ok(())
+        })
+    }
+
+    /// Takes down which run another one takes back.
+    pub fn note_undoes(&self, id: &str, undone: &str) -> Result<(), StateError> {
+        self.write(|connection| {
+            connection
+                .prepare_cached("UPDATE runs SET undoes = ?2 WHERE id = ?1")?
+                .execute((id, undone))?;
             Ok(())
         })
     }
@@ -441,7 +453,7 @@ impl Store {
     pub fn later_runs(&self, run: &RunRecord) -> Result<Vec<LaterRun>, StateError> {
         self.read(|connection| {
             let mut select = connection.prepare_cached(
-                "SELECT id, job, cause FROM runs WHERE number > (SELECT number FROM runs WHERE id = ?1) AND (job = ?2
+                "SELECT id, job, cause, undoes FROM runs WHERE number > (SELECT number FROM runs WHERE id = ?1) AND (job = ?2
                      OR +job IN (SELECT beside.name FROM jobs AS own JOIN jobs AS beside ON beside.target_account = own.target_account
                          WHERE own.name = ?2 AND own.target_account <> ''))
                  ORDER BY number",
@@ -451,6 +463,7 @@ impl Store {
                     id: row.get(0)?,
                     job: row.get(1)?,
                     trigger: row.get(2)?,
+                    undoes: row.get(3)?,
                 })
             })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)

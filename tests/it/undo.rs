@@ -787,3 +787,84 @@ async fn an_interrupted_undo_is_given_up_by_whoever_means_it() {
         );
     }
 }
+
+/// What stands in the way of taking a run back is what is in force now: not what an undo took back, and again
+/// what an undo of that undo restored.
+#[tokio::test(start_paused = true)]
+async fn an_undo_of_an_undo_has_the_later_run_stand_in_the_way_again() {
+    let (bench, first) = removed("crm", "mail").await;
+    // donor0 comes back at the source, and leaves once more.
+    comes_back(&bench).await;
+    bench.account("crm", |account| {
+        let group = account.find_group("Donors").unwrap();
+        let contact = account.contact_by_email("donor0@example.org").unwrap();
+        account.leave(group, contact);
+    });
+    let third = bench.sync().await.run;
+    let is_in = |bench: &Bench| {
+        let members = bench.members("mail", "Donors");
+        members.get("donor0@example.org") == Some(&MembershipState::Active)
+    };
+    assert!(!is_in(&bench));
+    taken_back(&bench, &third).await;
+    assert!(is_in(&bench));
+    let undone = bench.store.history(Some("test"), 1).unwrap()[0].id.clone();
+    taken_back(&bench, &undone).await;
+    assert!(!is_in(&bench));
+
+    let undoing = taken_back(&bench, &first).await;
+    let left = (Left::LaterRun, "remove_memberships donor0@example.org");
+    assert!(
+        why(&undoing).contains(&(left.0, left.1.to_owned())),
+        "{undoing:#?}"
+    );
+    assert!(
+        !is_in(&bench),
+        "the third run and the undo of its undo stand"
+    );
+}
+
+/// Whoever archives a group in a hurry and undoes the run then finds its people where the run put them.
+#[tokio::test(start_paused = true)]
+async fn what_is_in_a_group_that_a_person_archived_is_not_called_undone() {
+    let mut world: World = plain_world();
+    group_of(world.account_mut("crm"), "Donors", "donor", 4);
+    let donors = group_of(world.account_mut("mail"), "Donors", "guest", 1);
+    let bench = bench(world, "crm", "mail", &removing_freely("managed"));
+    let report = bench.sync().await;
+    assert_eq!(report.summary.memberships_added, 4, "{}", tell(&report));
+    bench.account("mail", |account| {
+        account.group_mut(donors).status = GroupStatus::Archived;
+    });
+    let planned = undo(&bench, &report.run).await;
+    let left = why(undoing(&planned));
+    let archived = left.iter().filter(|(why, _)| *why == Left::Archived);
+    assert_eq!(archived.count(), 4, "{left:#?}");
+}
+
+/// A second undo would have nobody know of the first one any more.
+#[tokio::test(start_paused = true)]
+async fn while_one_undo_is_interrupted_no_other_run_is_taken_back() {
+    let (bench, first) = removed("crm", "mail").await;
+    let second = comes_back(&bench).await.run;
+    let planned = undo(&bench, &second).await;
+    bench
+        .emulator
+        .add_fault(FaultRule::every(Fault::ServerError(503)).on("groups/removeContacts"));
+    let report = apply(&bench, &planned, approval(&planned)).await.unwrap();
+    assert_ne!(report.exit_code(), 0, "{}", tell(&report));
+    bench.emulator.clear_faults();
+    assert_eq!(
+        bench.store.open_undo("test").unwrap().as_deref(),
+        Some(second.as_str())
+    );
+    let planned = undo(&bench, &first).await;
+    let refused = apply(&bench, &planned, approval(&planned)).await;
+    let refused = refused.expect_err("the other undo is not finished");
+    assert_eq!(refused.exit_code(), 3, "{refused}");
+    assert!(refused.to_string().contains(&second), "{refused}");
+    // Finished, it stands in nobody's way.
+    taken_back(&bench, &second).await;
+    assert_eq!(bench.store.open_undo("test").unwrap(), None);
+    taken_back(&bench, &first).await;
+}

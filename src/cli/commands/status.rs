@@ -21,8 +21,8 @@ use crate::state::{JobStatus, LockError, Locks, Store, Waiting};
 /// heard for a minute it counts as not running.
 #[derive(clap::Args, Debug)]
 pub(crate) struct StatusArgs {
-    /// Ends with 1 when something needs a person, for probes: a job that fails, is refused by a guard
-    /// or has items that nobody accepted, or a schedule without a service.
+    /// Ends with 1 when something needs a person, for probes: a job that fails, is refused by a guard,
+    /// has items that nobody accepted or is half undone, or a schedule without a service.
     #[arg(long)]
     check: bool,
     #[command(flatten)]
@@ -80,6 +80,7 @@ fn job_row(
         }
         None => (JobStatus::default(), None, Waiting::default()),
     };
+    let undo_open = store.map(|store| store.open_undo(&job.name)).transpose()?;
     let unfinished = status
         .last_run
         .as_ref()
@@ -104,6 +105,7 @@ fn job_row(
         failures: status.consecutive_failures,
         last_run: status.last_run,
         waiting,
+        undo_open: undo_open.flatten(),
     })
 }
 

@@ -6,6 +6,7 @@ use compact_str::CompactString;
 
 use super::{Did, DidField, Inverse, Left, NotUndone};
 use crate::model::{Group, ObjectKind, Record, Value, Writable};
+use crate::plan::base::FieldBase;
 use crate::plan::fields::{FieldEdit, same};
 use crate::plan::{Edit, PairIx, fold_group_name};
 
@@ -71,7 +72,9 @@ impl<'a> Inverse<'a> {
             } else {
                 None
             };
-            back.take(field, held, change, why);
+            let link = self.links.get(group.id.as_str()).copied();
+            let spelled = link.and_then(|link| link.fields.get(field));
+            back.take(field, held, change, spelled, why);
         }
         Ok(back)
     }
@@ -145,7 +148,8 @@ impl<'a> Inverse<'a> {
                     } else {
                         wanted.next().map(|_| Left::OtherJob)
                     };
-                    back.take(field, now.held.get(field), change, why);
+                    let spelled = now.spelled.get(field);
+                    back.take(field, now.held.get(field), change, spelled, why);
                 }
                 if !back.set.is_empty() {
                     edits.insert(person, back.clone());
@@ -235,12 +239,14 @@ struct FieldsBack {
 }
 
 impl FieldsBack {
-    /// Decides on one field, by what it holds now, held before the run and held after it.
+    /// Decides on one field, by what it holds now, held before the run and held after it; `spelled` is
+    /// what the job remembers of it, since a target may spell otherwise what was written.
     fn take(
         &mut self,
         field: &CompactString,
         held: Option<&Value>,
         change: &DidField,
+        spelled: Option<&FieldBase>,
         why: Option<Left>,
     ) {
         let (before, after) = (change.before.as_ref(), change.after.as_ref());
@@ -254,7 +260,13 @@ impl FieldsBack {
         } else if let Some(why) = why {
             Some(why)
         } else {
-            (!same(held, after)).then_some(Left::ChangedSince)
+            let is_spelled = |base: &FieldBase| {
+                base.written
+                    && same(base.desired.as_ref(), after)
+                    && same(base.target.as_ref(), held)
+            };
+            let stands = same(held, after) || spelled.is_some_and(is_spelled);
+            (!stands).then_some(Left::ChangedSince)
         };
         if let Some(why) = why {
             self.kept.insert(field.clone(), why);

@@ -85,7 +85,7 @@ impl<'a> Inverse<'a> {
     }
 
     /// Tells whether the group of an item is archived, or certainly not there any more.
-    pub(super) fn is_gone(&self, did: &Did) -> bool {
+    fn is_gone(&self, did: &Did) -> bool {
         let groups = &self.inputs.target.groups;
         let group = did.group_id.as_deref().map(|id| self.groups.get(id));
         match group {
@@ -100,11 +100,20 @@ impl<'a> Inverse<'a> {
         held.is_some_and(|held| held.contains(&contact))
     }
 
+    /// Tells whether the group of an addition can be left. With a group that is gone so are its members; in
+    /// one that somebody archived they stay, and get its mail again once it is set active.
+    pub(super) fn is_left_with_group(&self, did: &Did) -> Result<(), Left> {
+        let id = did.group_id.as_deref().unwrap_or_default();
+        match self.groups.get(id) {
+            _ if !self.is_gone(did) => Ok(()),
+            Some(_) if !self.made.contains(id) => Err(Left::Archived),
+            _ => Err(Left::AlreadySo),
+        }
+    }
+
     /// Finds who is taken out of a group again; nobody where the group itself goes.
     pub(super) fn added(&self, did: &'a Did) -> Result<Option<(PairIx, PersonIx)>, Left> {
-        if self.is_gone(did) {
-            return Err(Left::AlreadySo);
-        }
+        self.is_left_with_group(did)?;
         let (pair, group) = self.group(did)?;
         if self.going.contains(group.id.as_str()) && did.member_id.is_some() {
             return Ok(None);

@@ -19,8 +19,8 @@ pub(super) enum Way {
 impl<'a> Inverse<'a> {
     /// Finds where somebody goes whom the run moved. Whoever moved on since stays.
     pub(super) fn seated(&mut self, did: &'a Did) -> Result<Way, Left> {
-        if did.op == "add_memberships" && self.is_gone(did) {
-            return Err(Left::AlreadySo);
+        if did.op == "add_memberships" {
+            self.is_left_with_group(did)?;
         }
         let (pair, group) = self.group(did)?;
         self.listing(pair)?;

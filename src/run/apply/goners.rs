@@ -1,12 +1,12 @@
 //! Looks who is in a group right before the group itself goes: whoever came or refused since it was
 //! planned with would go with it, unseen (rule 1).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::Applying;
 use crate::model::MembershipState;
 use crate::plan::pack::{PutAway, Step};
-use crate::plan::{PairIx, PersonIx};
+use crate::plan::{Edit, PairIx, PersonIx};
 use crate::run::error::RunError;
 use crate::run::read::{GroupNow, group_now};
 use crate::run::settle::Item;
@@ -100,6 +100,23 @@ impl Applying<'_> {
         Ok(false)
     }
 
+    /// Names who leaves a group by this plan, where a member is in one group at a time; nobody elsewhere.
+    fn moving(&self, pair: PairIx) -> HashSet<PersonIx> {
+        if !self.prepared.capabilities.one_group_per_member {
+            return HashSet::new();
+        }
+        let operations = self.prepared.planned.plan.operations.iter();
+        let moves = operations.filter_map(|edit| match edit {
+            Edit::RemoveMemberships {
+                pair: from,
+                members,
+            } if *from == pair => Some(members),
+            Edit::AddMemberships { pair: to, members } if *to != pair => Some(members),
+            _ => None,
+        });
+        moves.flatten().copied().collect()
+    }
+
     /// Says what a group holds that was not planned with, and remembers the refusals among it.
     fn news_of(
         &mut self,
@@ -116,6 +133,7 @@ impl Applying<'_> {
         let (mut members, mut others) = (0_u64, 0_u64);
         let mut known: BTreeSet<PersonIx> = BTreeSet::new();
         let mut refusals = Vec::new();
+        let moving = self.moving(pair);
         for (id, state) in &now.by_id {
             let is_certain = !now.uncertain.contains(id);
             let removal = own.get(group, id);
@@ -139,7 +157,10 @@ impl Applying<'_> {
             {
                 refusals.push(self.prepared.known(self.job).refusal(Some(pair), person));
             }
+            // Who was to move on by this plan and could not would be parked with nobody having said so.
+            let stayed = person.is_some_and(|person| moving.contains(&person));
             let is_planned = is_certain
+                && !stayed
                 && (self.state_before(group, id) == Some(*state)
                     || (*state == MembershipState::OptedOut && !is_open(id) && is_own()));
             if is_planned {

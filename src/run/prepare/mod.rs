@@ -207,13 +207,14 @@ impl Runner {
         let mut plan = plan(&inputs);
         know_told(&mut plan.losses, &self.store().told_losses(&job.name)?);
         let mut undoing = None;
-        if let Some(ToUndo { run, did, .. }) = asks.undo {
+        if let Some(ToUndo { run, did, open, .. }) = asks.undo {
             let profiles = asks
                 .undo
-                .map(|asked| asked.profiles(self.store(), job, &sides, &people));
+                .map(|asked| asked.profiles(self.store(), job, &sides, &base, &people));
             let ask = UndoInputs {
                 run,
                 did,
+                open,
                 profiles: &profiles.transpose()?.unwrap_or_default(),
             };
             let (inverse, mut taken_back) = undo(&inputs, plan, &ask);

@@ -9,3 +9,5 @@ CREATE TABLE put_away (
     group_id TEXT NOT NULL,
     PRIMARY KEY (account, group_id)
 ) STRICT, WITHOUT ROWID;
+-- Which run a run took back.
+ALTER TABLE runs ADD COLUMN undoes TEXT;

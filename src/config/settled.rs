@@ -91,9 +91,14 @@ impl Secret {
         }
     }
 
-    /// Tells this secret from others without showing it: by where it comes from, or by a hash.
+    /// Tells this secret from others without showing it: by where it comes from, or by a hash. A file is
+    /// the same one however the path of the config was typed.
     fn identity(&self) -> String {
         match self {
+            Secret::Source(SecretSource::File(path)) => {
+                let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+                format!("{:?}", SecretSource::File(path))
+            }
             Secret::Source(source) => format!("{source:?}"),
             Secret::Known(text) => {
                 blake3::hash(text.expose_secret().as_bytes()).to_hex()[..32].to_owned()

@@ -96,11 +96,13 @@ fn section(text: &str) -> String {
 /// Reads how many things a line stands for that were left out already.
 fn left_out(line: &str) -> Option<u64> {
     let plain = anstream::adapter::strip_str(line).to_string();
-    let (number, _) = plain
+    let (things, _) = plain
         .trim_start()
         .strip_prefix("… and ")?
         .split_once(" more")?;
-    number.replace(',', "").parse().ok()
+    // Of "840 people of 9 kinds" the kinds are the entries.
+    let mut numbers = things.split(' ').rev();
+    numbers.find_map(|word| word.replace(',', "").parse().ok())
 }
 
 fn more(kept: &mut Vec<String>, lead: &str, one: &str, hidden: &mut u64) {
@@ -127,6 +129,26 @@ mod tests {
             operations_only(text),
             "Plan\n\nGroups\n  + A\n\nLast line.\n"
         );
+    }
+
+    #[test]
+    fn what_the_plan_left_out_is_counted_with_what_the_story_leaves_out() {
+        let text = "Title\n\nCreated\n  x a\n  x b\n  x c\n  … and 53 more (-v shows all)\n\nNew people\n  + 1 person\n      x  1\n  + 2 people\n      x  1\n  + 3 people\n      x  1\n  … and 840 people of 9 kinds more (-v shows all)\n";
+        insta::assert_snapshot!(abridge(text), @r"
+        Title
+
+        Created
+          x a
+          x b
+          … 54 more entries
+
+        New people
+          + 1 person
+              x  1
+          + 2 people
+              x  1
+          … 10 more entries
+        ");
     }
 
     #[test]

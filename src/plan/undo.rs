@@ -226,6 +226,8 @@ pub struct Undoing {
     pub did: u64,
     /// How many of them the plan takes back whole; with a group that goes, so does who was put in.
     pub undone: u64,
+    /// How many of those are memberships that go with their group, or rest in it where it is archived.
+    pub with_groups: u64,
     /// What it does not take back, or in part.
     pub left: Vec<NotUndone>,
     /// The changes of profiles, for whoever writes them.
@@ -420,8 +422,11 @@ impl<'a> Inverse<'a> {
             };
             match found {
                 Ok((people, found)) => {
-                    if let Some((pair, person)) = found {
-                        people.entry(pair).or_default().insert(person);
+                    match found {
+                        Some((pair, person)) => {
+                            people.entry(pair).or_default().insert(person);
+                        }
+                        None => self.undoing.with_groups += 1,
                     }
                     self.undoing.undone += 1;
                 }

@@ -461,7 +461,7 @@ pub(super) fn write_migration_text(
             .sum();
         writeln!(
             out,
-            "{ASIDE}Predicted were {} and {}; it took {} and {}.{ASIDE:#}",
+            "{ASIDE}From the answer to the end of the verification {} and {} were predicted; it took {} and {}.{ASIDE:#}",
             count(predicted, "request", "requests"),
             duration(Duration::from_secs(migration.estimate.seconds)),
             grouped(sent(report, migration)),

@@ -139,6 +139,7 @@ impl Serialize for Document<'_> {
             document.serialize_field("undo", &undoing.run)?;
             document.serialize_field("did", &undoing.did)?;
             document.serialize_field("undone", &undoing.undone)?;
+            document.serialize_field("with_groups", &undoing.with_groups)?;
             document.serialize_field(
                 "not_undone",
                 &Rows(|| undoing.left.iter().map(NotUndoneRow::new)),

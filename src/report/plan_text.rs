@@ -697,7 +697,13 @@ impl Text<'_> {
                 mark(*member)
             )?;
         }
-        and_more(out, "      ", members.len(), shown)
+        // What stands for entries of a section stands where they do.
+        let indent = if lead.starts_with("    ") {
+            "      "
+        } else {
+            "  "
+        };
+        and_more(out, indent, members.len(), shown)
     }
 }
 

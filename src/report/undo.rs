@@ -11,7 +11,18 @@ use crate::plan::{Left, NotUndone, Undoing};
 
 /// Says how much of a run a plan takes back.
 pub(super) fn in_short(undoing: &Undoing) -> String {
-    let mut parts = vec![format!("{} taken back", grouped(undoing.undone))];
+    let with_groups = match undoing.with_groups {
+        0 => String::new(),
+        number => format!(
+            " ({} of them with the {} that they are of)",
+            grouped(number),
+            if number == 1 { "group" } else { "groups" }
+        ),
+    };
+    let mut parts = vec![format!(
+        "{} taken back{with_groups}",
+        grouped(undoing.undone)
+    )];
     for (number, words) in [
         (undoing.partly(), "taken back in part"),
         (undoing.kept(), "left as they are"),
@@ -34,11 +45,16 @@ pub(super) fn not_undone(out: &mut dyn Write, undoing: &Undoing, verbose: bool) 
         return Ok(());
     }
     let number = count(undoing.left.len() as u64, "thing", "things");
-    heading(
-        out,
-        "Not undone",
-        &format!("{number}, left as they are or taken back in part"),
-    )?;
+    let part = match undoing.partly() {
+        0 => "",
+        _ => " or taken back in part",
+    };
+    let are = if undoing.left.len() == 1 {
+        "it is"
+    } else {
+        "they are"
+    };
+    heading(out, "Not undone", &format!("{number}, left as {are}{part}"))?;
     let mut sorted: BTreeMap<(Left, bool), Vec<&NotUndone>> = BTreeMap::new();
     for left in &undoing.left {
         sorted

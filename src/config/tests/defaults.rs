@@ -457,3 +457,24 @@ fn only_the_login_of_an_account_may_change_in_doubt() {
     assert_ne!(place(&token), place(&elsewhere));
     assert_eq!(place(&config(SMALL).providers["crm"].state_key()), None);
 }
+
+/// Who types the path of the config otherwise means the same accounts.
+#[test]
+fn an_account_is_the_same_however_the_path_of_the_config_was_typed() {
+    let text = "[providers.mail]\nkind = \"emfluence\"\naccess_token = { file = \"token\" }\n";
+    let keys = |path: &Path| {
+        let (config, _) = parse(text, path).unwrap_or_else(|findings| panic!("{findings}"));
+        let mail = &config.providers["mail"];
+        (mail.account_key(), mail.state_key())
+    };
+    let here = std::env::current_dir().unwrap();
+    assert_eq!(
+        keys(Path::new("sub/rosterd.toml")),
+        keys(&here.join("sub/rosterd.toml"))
+    );
+    assert_ne!(
+        keys(Path::new("sub/rosterd.toml")),
+        keys(Path::new("rosterd.toml")),
+        "another file is another token"
+    );
+}

@@ -251,9 +251,16 @@ fn people(out: &mut dyn Write, planned: &Planned, assessed: &Assessed) -> io::Re
     }
     let duplicates = &assessed.duplicates;
     if duplicates.count() > 0 {
+        let merged = match assessed.merged {
+            0 => String::new(),
+            number => format!(
+                ", so that {} with another",
+                count(number, "membership is one", "memberships are one")
+            ),
+        };
         writeln!(
             out,
-            "  {CHANGED}!{CHANGED:#} {} in several records of {source}, which become one person each: {}",
+            "  {CHANGED}!{CHANGED:#} {} in several records of {source}, which become one person each{merged}: {}",
             count(duplicates.count(), "address stands", "addresses stand"),
             examples(duplicates, true)
         )?;
@@ -618,6 +625,7 @@ fn assessed_json(assessed: &Assessed) -> Value {
         "known_at_target": assessed.known_at_target,
         "refusing": {"source": assessed.refusing.source, "target": assessed.refusing.target},
         "duplicates": met(&assessed.duplicates),
+        "merged_memberships": assessed.merged,
     })
 }
 

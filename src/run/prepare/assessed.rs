@@ -21,6 +21,8 @@ pub struct Assessed {
     pub refusing: Sides<u64>,
     /// Addresses that several records of the source have, which are merged into one person.
     pub duplicates: Met,
+    /// How many memberships fall together in that, since several of these records are in one group.
+    pub merged: u64,
 }
 
 /// Something of either side.
@@ -90,6 +92,10 @@ impl Prepared {
                 exists: partner.is_some(),
             });
         }
+        for pair in &plan.pairs {
+            let listing = pair.source.as_deref().and_then(|id| source.listing(id));
+            assessed.merged += listing.map_or(0, |listing| self.merged(listing.seen()));
+        }
         // What could not be paired is in scope all the same.
         let paired: BTreeSet<&str> = plan
             .pairs
@@ -125,6 +131,18 @@ impl Prepared {
             assessed.refusing.target += refuses(row.target_status);
         }
         assessed
+    }
+
+    /// Counts the members of a group of the source who are one person with another member of it.
+    fn merged(&self, listing: &Listing) -> u64 {
+        let people = &self.planned.people;
+        let members = listing.rows.iter();
+        let members = members.filter(|row| row.state == MembershipState::Active);
+        let several = members
+            .filter_map(|row| people.of_source(row.member))
+            .filter(|person| people.sources(*person).len() > 1);
+        let mut met = BTreeSet::new();
+        several.filter(|person| !met.insert(*person)).count() as u64
     }
 
     fn count_person(&self, person: PersonIx, assessed: &mut Assessed) {

@@ -65,7 +65,7 @@ fn an_assessment_says_what_moves_and_writes_nothing() {
     for said in [
         "6 in scope",
         "2 refuse all mail of crm",
-        "1 address stands in several records of crm",
+        "1 address stands in several records of crm, which become one person each: ",
         "donor3@example.org",
         "opted_out_at_source",
         "What it takes",
@@ -231,6 +231,25 @@ fn a_migration_ends_with_counts_that_are_those_of_both_accounts() {
         "{}",
         again.out
     );
+}
+
+#[test]
+fn memberships_that_fall_together_are_counted() {
+    let bed = bed_with_refusers();
+    bed.account("crm", |account| {
+        // Both records of one person are in one group.
+        let donors = account.find_group("Donors").unwrap();
+        let records = account.contacts.values();
+        let twins = records.filter(|contact| contact.email == "donor3@example.org");
+        let twins: Vec<u64> = twins.map(|contact| contact.id).collect();
+        for twin in twins {
+            account.join(donors, twin);
+        }
+    });
+    let ended = bed.line(&format!("migrate {JOB} --assess"));
+    ended.assert(0);
+    let said = "become one person each, so that 1 membership is one with another: ";
+    assert!(ended.out.contains(said), "{}", ended.out);
 }
 
 #[test]

@@ -54,9 +54,12 @@ pub(crate) async fn cmd_plan(context: &Context, args: &PlanArgs) -> Result<ExitC
         return Box::pin(plan_all(context, config, args)).await;
     }
     let found = args.job.find(&mut config, "plan");
-    let job = found.map_err(|error| match args.job.is_left_out() {
-        true => error.hint("`--all` plans each job"),
-        false => error,
+    let job = found.map_err(|error| {
+        if args.job.is_left_out() {
+            error.hint("`--all` plans each job")
+        } else {
+            error
+        }
     })?;
     if let Some(path) = &args.out {
         // Found out before the providers are read, which can take an hour.

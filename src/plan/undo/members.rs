@@ -51,9 +51,10 @@ impl<'a> Inverse<'a> {
         let one_group = inputs.capabilities.one_group_per_member;
         let is_ours = |at: u32, state: MembershipState| {
             let id = inputs.target.members[at as usize].id;
-            let goes = match one_group {
-                true => self.moved.contains(&at),
-                false => added.contains(inputs.names.text(id)),
+            let goes = if one_group {
+                self.moved.contains(&at)
+            } else {
+                added.contains(inputs.names.text(id))
             };
             state == MembershipState::Active && goes && !self.is_held_by_others(&group.id, id)
         };

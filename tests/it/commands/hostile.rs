@@ -373,9 +373,10 @@ fn names_that_are_hard_on_a_reader_are_harmless_in_what_every_command_says() {
         let is_page = what.ends_with("html");
         let is_json = what.ends_with("json");
         for text in [&ended.out, &ended.err] {
-            let bad: &[char] = match is_json {
-                true => &['\u{1b}', '\u{7}'],
-                false => &['\u{1b}', '\u{7}', '\u{202e}'],
+            let bad: &[char] = if is_json {
+                &['\u{1b}', '\u{7}']
+            } else {
+                &['\u{1b}', '\u{7}', '\u{202e}']
             };
             assert!(!text.contains(bad), "{what}:\n{text}");
         }

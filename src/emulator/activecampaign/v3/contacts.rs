@@ -112,9 +112,15 @@ impl Call<'_> {
         if list.is_none() && status.is_none() {
             return true;
         }
-        let lists = self.visible_lists().into_iter();
+        let lists = match list {
+            Some(list) if self.account.groups.contains_key(&list) && self.sees_list(list) => {
+                vec![list]
+            }
+            Some(_) => Vec::new(),
+            None => self.visible_lists(),
+        };
         lists
-            .filter(|one| list.is_none_or(|list| list == *one))
+            .into_iter()
             .filter_map(|one| status_of(self.account, one, contact.id))
             .any(|shown| {
                 status.is_none_or(|status| status.split(',').any(|one| one == shown.to_string()))

@@ -8,6 +8,8 @@ mod lists;
 mod memberships;
 mod users;
 
+use std::cell::OnceCell;
+
 use axum::http::{Method, StatusCode, header};
 use serde_json::{Map, Value, json};
 
@@ -71,6 +73,7 @@ pub(super) fn answer(
                 context,
                 backlog,
                 form: &form,
+                sees_everybody: OnceCell::new(),
             },
             &incoming.method,
             path,

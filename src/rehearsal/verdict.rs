@@ -90,6 +90,16 @@ impl Rehearsed {
         verdicts
     }
 
+    /// Lists what is not well beside how the command would end in truth.
+    pub fn other_verdicts(&self) -> Vec<Verdict> {
+        let mut verdicts = self.verdicts();
+        if self.refused.is_none() {
+            let end = format!("the run would end with {} ", self.real_exit_code());
+            verdicts.retain(|verdict| !verdict.what.starts_with(&end));
+        }
+        verdicts
+    }
+
     /// Returns what a rehearsal ends with: 0 only where all is well, and else the worst of what is
     /// not.
     pub fn exit_code(&self) -> u8 {
@@ -173,6 +183,19 @@ mod tests {
         let mut failing = ended(&[1]);
         failing.refused = Some(refused);
         assert_eq!((failing.exit_code(), failing.real_exit_code()), (1, 3));
+    }
+
+    #[test]
+    fn how_the_run_ends_is_not_told_beside_itself() {
+        let told = |rehearsed: &Rehearsed| {
+            let verdicts = rehearsed.other_verdicts().into_iter();
+            verdicts.map(|one| one.what).collect::<Vec<_>>()
+        };
+        let mut rehearsed = ended(&[4]);
+        assert_eq!(rehearsed.verdicts().len(), 1);
+        assert!(told(&rehearsed).is_empty(), "{:?}", told(&rehearsed));
+        rehearsed.copies[1].lacks = vec!["a group".to_owned()];
+        assert!(told(&rehearsed).len() == 1 && told(&rehearsed)[0].contains("lack"));
     }
 
     #[test]

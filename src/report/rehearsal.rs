@@ -498,7 +498,7 @@ fn last_line(rehearsed: &Rehearsed) -> String {
     let code = rehearsed.exit_code();
     let real = rehearsed.real_exit_code();
     let verdicts: Vec<String> = rehearsed
-        .verdicts()
+        .other_verdicts()
         .into_iter()
         .map(|verdict| verdict.what)
         .collect();
@@ -514,8 +514,16 @@ fn last_line(rehearsed: &Rehearsed) -> String {
     if code == 0 {
         return format!("{first} All is well.");
     }
+    if verdicts.is_empty() {
+        return format!("{first} The rehearsal ends with {code} for it.");
+    }
+    let as_well = if code == real {
+        ", and not for that alone"
+    } else {
+        ""
+    };
     format!(
-        "{first} The rehearsal ends with {code}: {}.",
+        "{first} The rehearsal ends with {code}{as_well}: {}.",
         verdicts.join("; ")
     )
 }

@@ -1,5 +1,6 @@
 //! What ran.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::time::Duration;
 
@@ -80,8 +81,10 @@ pub(super) struct RunRow<'a> {
     outcome: &'static str,
     exit_code: Option<u8>,
     wrote: bool,
-    summary: &'a serde_json::Value,
+    summary: Cow<'a, serde_json::Value>,
     approved: Option<&'a ApprovedBy>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    refusals: &'a [serde_json::Value],
     error: Option<&'a str>,
 }
 
@@ -96,11 +99,24 @@ impl<'a> RunRow<'a> {
             outcome: outcome(run),
             exit_code: run.exit_code,
             wrote: run.wrote,
-            summary: &run.summary,
+            summary: counts(run),
             approved: run.approved.as_ref(),
+            refusals: run.refusals(),
             error: run.error.as_deref(),
         }
     }
+}
+
+/// Returns the counts of a run, without what the guards refused, which is kept beside them.
+fn counts(run: &RunRecord) -> Cow<'_, serde_json::Value> {
+    if run.refusals().is_empty() {
+        return Cow::Borrowed(&run.summary);
+    }
+    let mut counts = run.summary.clone();
+    if let Some(counts) = counts.as_object_mut() {
+        counts.remove("refusals");
+    }
+    Cow::Owned(counts)
 }
 
 pub(super) fn outcome(run: &RunRecord) -> &'static str {
@@ -128,6 +144,11 @@ pub(super) fn done(run: &RunRecord) -> String {
     if let Some(error) = &run.error {
         return shortened(error, false).into_owned();
     }
+    counted(run)
+}
+
+/// Says what a run did, in counts.
+pub(super) fn counted(run: &RunRecord) -> String {
     let words = summary(&summary_from_json(&run.summary), true);
     if words.is_empty() {
         "-".to_owned()

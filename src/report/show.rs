@@ -8,12 +8,13 @@ use anstyle::Style;
 use jiff::tz::TimeZone;
 use serde::ser::{Serialize, SerializeSeq as _, Serializer};
 
-use super::history::{RunRow, approval, colour, done, outcome, took};
+use super::history::{RunRow, approval, colour, counted, outcome, took};
 use super::json::{FORMAT_VERSION, write_document};
 use super::paint::{ADDED, ASIDE, CHANGED, GONE, HEADING};
 use super::sections::SHOWN;
 use super::words::{address, count, grouped, harmless, instant, quoted, value};
-use crate::state::{FOUND, RunItem, RunRecord};
+use crate::plan::fold_group_name;
+use crate::state::{FOUND, Outcome, RunItem, RunRecord};
 
 /// Which items of a run are meant; all of them where nothing is said.
 #[derive(Clone, Debug, Default)]
@@ -34,11 +35,21 @@ impl ItemFilter {
         let is = |wanted: &Option<String>, held: Option<&str>| {
             wanted.as_deref().is_none_or(|wanted| held == Some(wanted))
         };
-        let by_id = self.group.is_some() && self.group == item.group_id;
-        (by_id || is(&self.group, item.group.as_deref()))
+        self.is_of_group(item)
             && is(&self.member, item.member.as_deref())
             && is(&self.op, Some(&item.op))
             && is(&self.outcome, Some(&item.outcome))
+    }
+
+    /// Tells whether an item is about the group that is meant, by its name as names of groups are compared,
+    /// or by its id.
+    pub fn is_of_group(&self, item: &RunItem) -> bool {
+        let Some(wanted) = &self.group else {
+            return true;
+        };
+        let name = item.group.as_deref();
+        item.group_id.as_ref() == Some(wanted)
+            || name.is_some_and(|name| fold_group_name(name) == fold_group_name(wanted))
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -66,10 +77,12 @@ pub fn write_show_text(
     zone: &TimeZone,
 ) -> io::Result<()> {
     write_head(out, run, zone)?;
+    let mut uncounted = Uncounted::default();
     let (mut all, mut meant) = (0_u64, 0_u64);
     let mut groups: BTreeMap<Shown, BTreeMap<Line, Alike>> = BTreeMap::new();
     for item in items {
         all += 1;
+        uncounted.take(&item);
         if !filter.is_met_by(&item) {
             continue;
         }
@@ -100,13 +113,59 @@ pub fn write_show_text(
     }
     match (all, meant) {
         (0, _) => writeln!(out, "\nNo items are kept of this run."),
-        _ if filter.is_empty() => writeln!(out, "\n{}.", count(all, "item", "items")),
+        _ if filter.is_empty() => writeln!(
+            out,
+            "\n{}{}.",
+            count(all, "item", "items"),
+            uncounted.words()
+        ),
         _ => writeln!(
             out,
             "\n{} of {}.",
             grouped(meant),
             count(all, "item", "items")
         ),
+    }
+}
+
+/// Operations that no count of a run's summary has.
+const UNCOUNTED: [&str; 3] = ["create_field", "list_group", "lift_protection"];
+
+/// The items that were done and are in no count of the run's summary, by their operation; of those that a
+/// later run found done under that word.
+#[derive(Default)]
+struct Uncounted(BTreeMap<String, u64>);
+
+impl Uncounted {
+    fn take(&mut self, item: &RunItem) {
+        let is_uncounted = match item.outcome.as_str() {
+            "done" => UNCOUNTED.contains(&item.op.as_str()),
+            outcome => outcome == FOUND,
+        };
+        if is_uncounted {
+            let found = item.outcome == FOUND;
+            let what = if found { FOUND } else { &item.op };
+            *self.0.entry(what.to_owned()).or_default() += 1;
+        }
+    }
+
+    /// Says how many they are, so that items and counts add up.
+    fn words(&self) -> String {
+        let parts: Vec<String> = self
+            .0
+            .iter()
+            .map(|(what, number)| {
+                let words = match what.as_str() {
+                    FOUND => "found done by a later run",
+                    op => told(op),
+                };
+                format!("{} {}", grouped(*number), harmless(words))
+            })
+            .collect();
+        if parts.is_empty() {
+            return String::new();
+        }
+        format!("; not in the counts above: {}", parts.join(", "))
     }
 }
 
@@ -146,11 +205,51 @@ fn write_head(out: &mut dyn Write, run: &RunRecord, zone: &TimeZone) -> io::Resu
     if let Some(code) = run.exit_code {
         writeln!(out, "  exit code {code}")?;
     }
-    writeln!(out, "  done      {}", done(run))?;
+    match &run.error {
+        Some(_) if !run.refusals().is_empty() => refusals(out, run)?,
+        Some(error) => {
+            writeln!(out, "  done      {}", counted(run))?;
+            let label = match run.outcome {
+                Some(Outcome::Refused) => "refused",
+                _ => "error",
+            };
+            writeln!(out, "  {label:<9} {}", harmless(error))?;
+        }
+        None => writeln!(out, "  done      {}", counted(run))?,
+    }
     if let Some(approved) = &run.approved {
         writeln!(out, "  approved  {}", approval(approved))?;
     }
     Ok(())
+}
+
+/// Says which guards refused a run, and with which approval it could have gone on.
+fn refusals(out: &mut dyn Write, run: &RunRecord) -> io::Result<()> {
+    writeln!(out, "  done      nothing: a guard refused the run")?;
+    for refusal in run.refusals() {
+        let text = |key: &str| harmless(refusal[key].as_str().unwrap_or_default());
+        let number = |key: &str| grouped(refusal[key].as_u64().unwrap_or_default());
+        writeln!(
+            out,
+            "  refused   {}: {}",
+            text("guard"),
+            text("explanation")
+        )?;
+        writeln!(
+            out,
+            "            {ASIDE}value {} of {}, limit {}, key {}{ASIDE:#}",
+            number("value"),
+            number("of"),
+            text("limit"),
+            text("key")
+        )?;
+    }
+    let approval = run.refusals()[0]["approval"].as_str();
+    writeln!(
+        out,
+        "  approval  {} {ASIDE}(lets this pass once, within seven days; `rosterd status` names the command while it is good){ASIDE:#}",
+        harmless(approval.unwrap_or_default())
+    )
 }
 
 /// Items of one group that are told in one line: of one operation, and ended alike.
@@ -406,25 +505,36 @@ pub fn write_show_json(
         version: u32,
         #[serde(flatten)]
         run: RunRow<'a>,
-        items: OneByOne<I>,
+        items: OneByOne<'a, I>,
+        uncounted: Counted<'a>,
     }
     /// Items that are made as they are written.
-    struct OneByOne<I>(RefCell<I>);
-    impl<I: Iterator<Item = RunItem>> Serialize for OneByOne<I> {
+    struct OneByOne<'a, I>(RefCell<I>, &'a RefCell<Uncounted>);
+    /// What the items have come to once they are written.
+    struct Counted<'a>(&'a RefCell<Uncounted>);
+    impl Serialize for Counted<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            self.0.borrow().0.serialize(serializer)
+        }
+    }
+    impl<I: Iterator<Item = RunItem>> Serialize for OneByOne<'_, I> {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
             let mut rows = serializer.serialize_seq(None)?;
             for item in self.0.borrow_mut().by_ref() {
+                self.1.borrow_mut().take(&item);
                 rows.serialize_element(&item)?;
             }
             rows.end()
         }
     }
+    let uncounted = RefCell::default();
     write_document(
         out,
         &Document {
             version: FORMAT_VERSION,
             run: RunRow::new(run),
-            items: OneByOne(RefCell::new(items)),
+            items: OneByOne(RefCell::new(items), &uncounted),
+            uncounted: Counted(&uncounted),
         },
     )
 }

@@ -22,7 +22,7 @@ use crate::provider;
 use crate::state::{FOUND, RunItem, RunRecord, Store, UnsettledItem};
 
 /// What sets a run off that takes another one back.
-pub(in crate::run) const TRIGGER: &str = "undo";
+pub(in crate::run) const TRIGGER: &str = crate::state::UNDO;
 
 /// What a run did that is to be undone.
 #[derive(Debug, Default)]

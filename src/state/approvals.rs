@@ -163,6 +163,18 @@ impl Store {
     }
 }
 
+/// Tells whether an approval was offered, is unused, and not too old to be used.
+pub(super) fn is_good(
+    connection: &Connection,
+    job: &str,
+    id: &str,
+    now: Timestamp,
+) -> Result<bool, Fault> {
+    let found = find(connection, job, id)?;
+    Ok(found
+        .is_some_and(|(offered, used)| used.is_none() && now.duration_since(offered) <= LIFETIME))
+}
+
 fn find(
     connection: &Connection,
     job: &str,

@@ -70,7 +70,7 @@ pub use remembered::{MemoryKey, RememberedTarget, TargetReading};
 pub use restore::{PutBack, StagedCopy};
 pub use runs::{
     About, ApprovedBy, EMPTY_PLAN, FOUND, FieldChange, FieldChanges, LaterRun, Outcome, PastItem,
-    RunEnd, RunItem, RunRecord, RunStart,
+    RunEnd, RunItem, RunRecord, RunStart, UNDO,
 };
 pub use service::ServiceRecord;
 pub use staging::Staging;

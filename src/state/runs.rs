@@ -84,6 +84,9 @@ pub struct ApprovedBy {
 /// nothing of how the job fares.
 pub const EMPTY_PLAN: &str = "empty-plan";
 
+/// The trigger of a run that takes another one back.
+pub const UNDO: &str = "undo";
+
 /// The start of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunStart {
@@ -147,6 +150,15 @@ pub struct RunRecord {
     pub measure: Option<Measure>,
     /// What a person let pass, where guards had refused the plan.
     pub approved: Option<ApprovedBy>,
+}
+
+impl RunRecord {
+    /// Returns the guards that refused the run, each with its limit, its key and the approval, as they are
+    /// kept beside the counts.
+    pub fn refusals(&self) -> &[serde_json::Value] {
+        let kept = self.summary["refusals"].as_array();
+        kept.map_or(&[], Vec::as_slice)
+    }
 }
 
 /// The outcome of an item whose answer was lost, and which a later run found done.

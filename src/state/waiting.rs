@@ -1,10 +1,10 @@
 //! What of a job waits for a person, counted.
 
-use rusqlite::OptionalExtension;
+use jiff::Timestamp;
 
-use super::convert::stamp;
+use super::approvals::is_good;
 use super::error::StateError;
-use super::{Outcome, RunRecord, Store};
+use super::{Outcome, RunRecord, Store, UNDO};
 
 /// What waits for a person.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,13 +14,18 @@ pub struct Waiting {
     pub open: u64,
     /// Those of which a person said that they may stay so.
     pub accepted: u64,
-    /// The approval that the refusal of the last run offered and nobody has used.
+    /// The approval that the refusal of the last run offered, while it can be used.
     pub approval: Option<String>,
 }
 
 impl Store {
-    /// Counts what of a job waits for a person; `last_run` is the one that was started last.
-    pub fn waiting(&self, job: &str, last_run: Option<&RunRecord>) -> Result<Waiting, StateError> {
+    /// Counts what of a job waits for a person now; `last_run` is the one that was started last.
+    pub fn waiting(
+        &self,
+        job: &str,
+        last_run: Option<&RunRecord>,
+        now: Timestamp,
+    ) -> Result<Waiting, StateError> {
         self.read(|connection| {
             let (all, accepted): (i64, i64) = connection
                 .prepare_cached(
@@ -29,21 +34,18 @@ impl Store {
                      WHERE failures.job = ?1 /* walks: all of them are counted */",
                 )?
                 .query_row([job], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            let refused = last_run.filter(|run| run.outcome == Some(Outcome::Refused));
-            let approval = refused.map(|run| {
-                let until = run.finished.unwrap_or(run.started);
-                connection
-                    .prepare_cached(
-                        "SELECT id FROM approvals WHERE job = ?1 AND used IS NULL AND offered BETWEEN ?2 AND ?3
-                         ORDER BY offered DESC LIMIT 1 /* walks: a job has few of them */",
-                    )?
-                    .query_row((job, stamp(run.started), stamp(until)), |row| row.get(0))
-                    .optional()
-            });
+            // That of a refused undo is used by `apply` alone.
+            let refused = last_run
+                .filter(|run| run.outcome == Some(Outcome::Refused) && run.trigger != UNDO);
+            let offered = refused.and_then(|run| run.refusals().first()?["approval"].as_str());
+            let approval = match offered {
+                Some(id) if is_good(connection, job, id, now)? => Some(id.to_owned()),
+                _ => None,
+            };
             Ok(Waiting {
                 open: u64::try_from(all - accepted).unwrap_or_default(),
                 accepted: u64::try_from(accepted).unwrap_or_default(),
-                approval: approval.transpose()?.flatten(),
+                approval,
             })
         })
     }

@@ -10,6 +10,7 @@ use crate::cli::output::print;
 use crate::cli::page::page_about;
 use crate::model::normalise_address;
 use crate::plan::base::GroupLink;
+use crate::plan::fold_group_name;
 use crate::report::{
     ItemFilter, operations, quoted, write_show_html, write_show_json, write_show_text,
 };
@@ -104,7 +105,7 @@ fn refuse_unknown(
         let is = |wanted: Option<&str>, held: &Option<String>| {
             wanted.is_some() && wanted == held.as_deref()
         };
-        if is(group, &item.group) || is(group, &item.group_id) {
+        if group.is_some() && filter.is_of_group(item) {
             group = None;
         }
         if is(member, &item.member) {
@@ -126,7 +127,9 @@ fn refuse_unknown(
     drop(items);
     if let Some(group) = group {
         let links = store.links(&run.job)?;
-        let is_linked = |link: &GroupLink| link.name == group || link.target == group;
+        let is_linked = |link: &GroupLink| {
+            fold_group_name(&link.name) == fold_group_name(group) || link.target == group
+        };
         if !links.iter().any(is_linked) {
             names.extend(links.into_iter().map(|link| link.name));
             let known = names.iter().map(|name| ("", name.as_str()));
@@ -153,7 +156,10 @@ fn refuse_unknown(
             "nothing that run {} or another run of its job did concerns the person who was asked for",
             run.id
         ))
-        .hint("`--person` takes the address that the source shows, or how `rosterd show -v` names somebody without one"));
+        .hint(format!(
+            "`--person` takes the address that the source shows, or how `rosterd show {} -v` names somebody without one",
+            run.id
+        )));
     }
     Ok(())
 }

@@ -75,7 +75,7 @@ fn job_row(
     let (status, paused, waiting) = match store {
         Some(store) => {
             let status = store.job_status(&job.name)?;
-            let waiting = store.waiting(&job.name, status.last_run.as_ref())?;
+            let waiting = store.waiting(&job.name, status.last_run.as_ref(), now)?;
             (status, store.paused(&job.name)?, waiting)
         }
         None => (JobStatus::default(), None, Waiting::default()),

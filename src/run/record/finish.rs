@@ -185,13 +185,15 @@ impl Runner {
                 Outcome::Refused,
             )
         };
+        let mut summary = report.summary_json();
+        summary["refusals"] = report.refusals_json();
         let end = RunEnd {
             finished: report.finished,
             outcome: Outcome::Refused,
             exit_code: report.exit_code(),
             wrote: false,
             completed: false,
-            summary: report.summary_json(),
+            summary,
             error: Some(
                 report
                     .refusals

@@ -114,6 +114,18 @@ impl RunReport {
 }
 
 impl RunReport {
+    /// Returns what the guards refused as it is kept in the history, by the names of the plan format.
+    pub(in crate::run) fn refusals_json(&self) -> serde_json::Value {
+        let refusals = self.refusals.iter().map(|refusal| {
+            serde_json::json!({
+                "guard": refusal.guard, "group": refusal.group, "value": refusal.value, "of": refusal.of,
+                "limit": refusal.limit, "key": refusal.key, "approval": refusal.approval,
+                "explanation": refusal.explanation,
+            })
+        });
+        refusals.collect()
+    }
+
     /// Returns the counts as they are kept in the history.
     pub fn summary_json(&self) -> serde_json::Value {
         let summary = &self.summary;

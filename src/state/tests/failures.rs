@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::at;
 use crate::plan::item_key;
-use crate::state::{ApprovalAnswer, FailureNote, Store};
+use crate::state::{ApprovalAnswer, FailureNote, Outcome, RunRecord, Store, UNDO};
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
@@ -157,6 +157,48 @@ fn an_approval_lets_a_subset_pass_once_within_seven_days() {
             .unwrap(),
         ApprovalAnswer::Fits
     );
+}
+
+#[test]
+fn what_waits_is_the_approval_of_the_refused_run_while_it_is_good() {
+    let store = Store::in_memory();
+    let run = RunRecord {
+        id: "r".to_owned(),
+        job: "job".to_owned(),
+        trigger: "schedule".to_owned(),
+        started: at(0),
+        finished: Some(at(10)),
+        outcome: Some(Outcome::Refused),
+        exit_code: Some(3),
+        wrote: false,
+        summary: serde_json::json!({"refusals": [{"guard": "g", "approval": "x"}]}),
+        error: Some("too many".to_owned()),
+        measure: None,
+        approved: None,
+    };
+    let offer = |id: &str, seconds| {
+        let items = keys(&[id]);
+        store
+            .offer_approval("job", id, &items, at(seconds))
+            .unwrap()
+    };
+    let waiting = |run: &RunRecord, seconds| {
+        let waiting = store.waiting("job", Some(run), at(seconds)).unwrap();
+        waiting.approval
+    };
+    offer("x", 9);
+    // `plan` offers the same again, and `undo` one of its own.
+    offer("x", HOUR);
+    offer("of-an-undo", 2 * HOUR);
+    assert_eq!(waiting(&run, 3 * HOUR).as_deref(), Some("x"));
+    assert_eq!(waiting(&run, HOUR + 7 * DAY + 1), None);
+    let undoing = RunRecord {
+        trigger: UNDO.to_owned(),
+        ..run.clone()
+    };
+    assert_eq!(waiting(&undoing, 3 * HOUR), None);
+    assert!(store.use_approval("job", "x", at(4 * HOUR)).unwrap());
+    assert_eq!(waiting(&run, 4 * HOUR), None);
 }
 
 #[test]

@@ -175,6 +175,28 @@ fn a_refused_run_says_what_to_do_and_passes_once() {
         .as_str()
         .map(|state| assert_eq!(state, "refused"))
         .unwrap();
+    let run = bed.newest_run();
+    let shown = bed.run(&["show", &run]).out;
+    for said in [
+        "refused   max_membership_removals: ",
+        "key jobs.crm-to-mail.guards.max_membership_removals",
+        &format!("approval  {approval} "),
+    ] {
+        assert!(shown.contains(said), "{said}: {shown}");
+    }
+    let kept = bed
+        .run(&["show", &run, "--format", "json"])
+        .json(&["refusals", "summary"]);
+    assert_eq!(kept["refusals"][0]["approval"], approval);
+    assert_eq!(kept["summary"]["refusals"], serde_json::Value::Null);
+    let whole = kept["refusals"][0]["explanation"].as_str().unwrap();
+    assert!(shown.contains(whole), "{shown}");
+    // Following the advice does not take the rest of it away, and what another plan asks for is not it.
+    bed.run(&["plan", JOB]).assert(0);
+    let runs = bed.line("history --format json").json(&["runs"]);
+    let runs = runs["runs"].as_array().unwrap();
+    let oldest = runs.last().unwrap()["run"].as_str().unwrap();
+    bed.run(&["undo", oldest]).assert(0);
     let status = bed.line("status --check");
     status.assert(1);
     assert!(

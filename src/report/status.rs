@@ -250,7 +250,17 @@ fn service_text(
             out,
             "{GONE}The service is not running{GONE:#}: it never ran with this state database{start}.\n",
         ),
-        Life::Never => Ok(()),
+        Life::Never => {
+            let why = if jobs.iter().any(|job| job.schedule.is_some()) {
+                "every job that has a schedule is paused or disabled"
+            } else {
+                "no job has a schedule"
+            };
+            writeln!(
+                out,
+                "The service is not running, and none is needed: {why}.\n"
+            )
+        }
     }
 }
 
@@ -319,6 +329,29 @@ fn next_words(job: &JobRow, life: Life, now: Timestamp) -> String {
     }
 }
 
+/// The service as JSON.
+#[derive(Serialize)]
+struct Service {
+    state: &'static str,
+    pid: Option<u32>,
+    started: Option<String>,
+    heard: Option<String>,
+    stopped: Option<String>,
+}
+
+impl Service {
+    fn of(life: Life) -> Service {
+        let record = life.record();
+        Service {
+            state: life.as_str(),
+            pid: record.map(|service| service.pid),
+            started: record.map(|service| service.started.to_string()),
+            heard: record.map(|service| service.heard.to_string()),
+            stopped: record.and_then(|service| Some(service.stopped?.to_string())),
+        }
+    }
+}
+
 /// Writes the jobs as JSON.
 ///
 /// # Errors
@@ -330,14 +363,6 @@ pub fn write_status_json(out: &mut dyn Write, jobs: &[JobRow], life: Life) -> io
         needs_a_person: bool,
         service: Service,
         jobs: Vec<Row<'a>>,
-    }
-    #[derive(Serialize)]
-    struct Service {
-        state: &'static str,
-        pid: Option<u32>,
-        started: Option<String>,
-        heard: Option<String>,
-        stopped: Option<String>,
     }
     #[derive(Serialize)]
     struct Row<'a> {
@@ -355,14 +380,7 @@ pub fn write_status_json(out: &mut dyn Write, jobs: &[JobRow], life: Life) -> io
         approval: Option<&'a str>,
         undo_open: Option<&'a str>,
     }
-    let record = life.record();
-    let service = Service {
-        state: life.as_str(),
-        pid: record.map(|service| service.pid),
-        started: record.map(|service| service.started.to_string()),
-        heard: record.map(|service| service.heard.to_string()),
-        stopped: record.and_then(|service| Some(service.stopped?.to_string())),
-    };
+    let service = Service::of(life);
     let needs_a_person = needs_a_person(jobs, life);
     let jobs = jobs
         .iter()
@@ -449,7 +467,7 @@ pub fn write_schedule_json(out: &mut dyn Write, jobs: &[JobRow], life: Life) -> 
     #[derive(Serialize)]
     struct Document<'a> {
         version: u32,
-        service: &'static str,
+        service: Service,
         jobs: Vec<Row<'a>>,
     }
     #[derive(Serialize)]
@@ -476,7 +494,7 @@ pub fn write_schedule_json(out: &mut dyn Write, jobs: &[JobRow], life: Life) -> 
         out,
         &Document {
             version: FORMAT_VERSION,
-            service: life.as_str(),
+            service: Service::of(life),
             jobs,
         },
     )

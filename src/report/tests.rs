@@ -856,6 +856,29 @@ pub(super) fn run_record(outcome: Option<state::Outcome>) -> state::RunRecord {
 }
 
 #[test]
+fn why_a_run_ended_is_told_whole_and_under_its_own_label() {
+    let why = "the provider said so at great length, ".repeat(4);
+    let head = |run: &state::RunRecord| {
+        let filter = ItemFilter::default();
+        written(|out| write_show_text(out, run, std::iter::empty(), &filter, false, &TimeZone::UTC))
+    };
+    let mut run = run_record(Some(state::Outcome::Failed));
+    run.error = Some(why.clone());
+    let text = head(&run);
+    assert!(
+        text.contains("\n  done      5 memberships added\n"),
+        "{text}"
+    );
+    assert!(text.contains(&format!("\n  error     {why}\n")), "{text}");
+    // A refusal of before its guards were kept.
+    run.outcome = Some(state::Outcome::Refused);
+    assert!(
+        head(&run).contains(&format!("\n  refused   {why}\n")),
+        "{text}"
+    );
+}
+
+#[test]
 fn the_history_is_a_table_and_a_list() {
     let runs = [run_record(Some(state::Outcome::Done)), run_record(None)];
     insta::assert_snapshot!(written(|out| write_history_text(out, &runs, &TimeZone::UTC)), @"
@@ -1110,6 +1133,9 @@ fn without_a_service_status_and_schedule_promise_no_fire() {
         let json: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(json["jobs"][0]["next"], serde_json::Value::Null);
         assert_eq!(json["needs_a_person"], true);
+        let schedule = written(|out| write_schedule_json(out, &job_rows(), life));
+        let schedule: serde_json::Value = serde_json::from_str(&schedule).unwrap();
+        assert_eq!(schedule["service"], json["service"]);
         // Jobs that run by hand only want none.
         let by_hand = &job_rows()[1..];
         assert!(!needs_a_person(by_hand, life));

@@ -103,7 +103,7 @@ fn help_names_every_command() {
       1  network, provider, credentials, disk, or interrupted
       2  wrong before the first request: usage, config, unknown job, foreign state file
       3  refused by a guard, the plan has moved or is used up, or the question was answered no:
-         nothing was written
+         nothing was written; sync without a name: the only job is paused or disabled
       4  finished, but items failed or are blocked and need a person, or not all could be read;
          rehearse: the next run still has something to do, or the copies are not what the accounts are
       5  another run of the job, or a use of the account, is active; restore: any use of the database

@@ -88,6 +88,16 @@ impl Context {
         Ok(config)
     }
 
+    /// Loads the config with the job that was named, which may be the one of a pair of providers, or as
+    /// [`Context::config_with_job`] does where none was.
+    pub(super) fn config_with(&self, job: Option<&str>) -> Result<Config, CommandError> {
+        let mut config = self.config_with_job()?;
+        if let Some(job) = job {
+            know_job(&mut config, job)?;
+        }
+        Ok(config)
+    }
+
     /// Applies `--state`.
     pub(super) fn with_state(&self, mut config: Config) -> Config {
         if let Some(path) = &self.global.state {
@@ -163,6 +173,11 @@ fn pair_of<'a>(config: &Config, name: &'a str) -> Option<(&'a str, &'a str)> {
     pairs.find(|(from, to)| known(from) && known(to))
 }
 
+/// Tells whether a name is that of the job of a pair of providers that the config has.
+pub(super) fn names_a_pair(config: &Config, name: &str) -> bool {
+    pair_of(config, name).is_some()
+}
+
 /// Finds the job of a run or of a saved plan, which may be the one of a pair of providers for which none is
 /// configured. One that was renamed since is another job.
 pub(super) fn know_job(config: &mut Config, name: &str) -> Result<(), CommandError> {
@@ -207,7 +222,9 @@ pub(super) fn only_job(config: &Config, command: &str) -> Result<String, Command
     let mut jobs = config.jobs.keys();
     match (jobs.next(), jobs.next()) {
         (Some(only), None) => Ok(only.clone()),
-        (None, _) => Err(CommandError::usage("the config has no job")),
+        (None, _) => Err(CommandError::usage("the config has no job").hint(
+            "`rosterd migrate --from PROVIDER --to PROVIDER` moves one account to another without a job, and `[jobs.NAME]` in the config makes one",
+        )),
         (Some(_), Some(_)) => {
             let known: Vec<&str> = config.jobs.keys().map(String::as_str).collect();
             Err(

@@ -53,7 +53,7 @@ fn help_names_every_command() {
       members      Lists who is in a group of an account, or with `--at` who was
       explain      Explains why a person or a group is as it is, and what the next run would do
       pause        Keeps a job from running on its schedule and from `sync --all`
-      resume       Lets a paused job run on its schedule again
+      resume       Lets a paused job run again, on its schedule and by `sync --all`
       forget       Removes a person from the state database for good, and keeps them from ever being
                    added again
       export       Copies an account into files: its groups, its people, and who is in which group

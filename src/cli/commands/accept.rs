@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use crate::cli::context::{Context, find_job, only_job};
+use crate::cli::context::{Context, find_job, know_job, names_a_pair, only_job};
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::format::{Format, FormatArg};
@@ -41,7 +41,12 @@ pub(crate) struct AcceptArgs {
 }
 
 pub(crate) fn cmd_accept(context: &Context, args: &AcceptArgs) -> Result<ExitCode, CommandError> {
-    let config = context.config()?;
+    let mut config = context.config_with_job()?;
+    if let Some(job) = args.job.as_deref()
+        && names_a_pair(&config, job)
+    {
+        know_job(&mut config, job)?;
+    }
     let (job, items) = job_and_items(&config, args)?;
     if args.list {
         let accepted = match Context::existing_store(&config)? {

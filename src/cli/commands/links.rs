@@ -27,7 +27,7 @@ pub(crate) struct LinksArgs {
 }
 
 pub(crate) fn cmd_links(context: &Context, args: &LinksArgs) -> Result<ExitCode, CommandError> {
-    let config = context.config_with_job()?;
+    let config = context.config_with(args.job.as_deref())?;
     let job = the_job(&config, args.job.as_deref(), "links")?;
     let kind = config.providers[&job.target].kind;
     let store = Context::existing_store(&config)?;

@@ -47,7 +47,7 @@ pub(crate) async fn cmd_members(
     context: &Context,
     args: &MembersArgs,
 ) -> Result<ExitCode, CommandError> {
-    let config = context.config()?;
+    let config = context.config_with_job()?;
     let asked = Asked::of(&config, &args.group)?;
     if let Some(text) = &args.at {
         let at = time(text, Context::now(), &Context::zone())?;

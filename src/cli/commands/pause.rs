@@ -4,7 +4,7 @@ use crate::cli::context::{Context, the_job};
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::output::print;
-use crate::report::harmless;
+use crate::report::{harmless, in_shell};
 
 /// Keeps a job from running on its schedule and from `sync --all`.
 ///
@@ -19,7 +19,7 @@ pub(crate) struct PauseArgs {
     reason: Option<String>,
 }
 
-/// Lets a paused job run on its schedule again.
+/// Lets a paused job run again, on its schedule and by `sync --all`.
 #[derive(clap::Args, Debug)]
 pub(crate) struct ResumeArgs {
     /// The job; may be left out where the config has only one.
@@ -38,7 +38,7 @@ fn says(known: &str, reason: &str) -> bool {
 }
 
 pub(crate) fn cmd_pause(context: &Context, args: &PauseArgs) -> Result<ExitCode, CommandError> {
-    let config = context.config()?;
+    let config = context.config_with(args.job.as_deref())?;
     let job = the_job(&config, args.job.as_deref(), "pause")?;
     let store = Context::store(&config)?;
     let known = store.paused(&job.name)?.map(|paused| paused.reason);
@@ -65,7 +65,7 @@ pub(crate) fn cmd_pause(context: &Context, args: &PauseArgs) -> Result<ExitCode,
 }
 
 pub(crate) fn cmd_resume(context: &Context, args: &ResumeArgs) -> Result<ExitCode, CommandError> {
-    let config = context.config()?;
+    let config = context.config_with(args.job.as_deref())?;
     let job = the_job(&config, args.job.as_deref(), "resume")?;
     let store = Context::store(&config)?;
     let was_paused = store.paused(&job.name)?.is_some();
@@ -73,7 +73,19 @@ pub(crate) fn cmd_resume(context: &Context, args: &ResumeArgs) -> Result<ExitCod
     store.set_paused(&job.name, None, Context::now())?;
     print(|out| {
         if was_paused {
-            writeln!(out, "Job \"{}\" runs on its schedule again.", job.name)?;
+            let name = &job.name;
+            match (&job.schedule, job.enabled) {
+                (Some(_), true) => writeln!(out, "Job \"{name}\" runs on its schedule again.")?,
+                (Some(_), false) => writeln!(
+                    out,
+                    "Job \"{name}\" is not paused any more, and is disabled in the config: the service leaves it out."
+                )?,
+                (None, _) => writeln!(
+                    out,
+                    "Job \"{name}\" is not paused any more; it has no schedule, and `rosterd sync {}` runs it.",
+                    in_shell(name)
+                )?,
+            }
             match &open {
                 Some(run) => writeln!(
                     out,

@@ -55,7 +55,7 @@ pub(crate) async fn cmd_plan(context: &Context, args: &PlanArgs) -> Result<ExitC
     }
     let found = args.job.find(&mut config, "plan");
     let job = found.map_err(|error| {
-        if args.job.is_left_out() {
+        if args.job.is_left_out() && !config.jobs.is_empty() {
             error.hint("`--all` plans each job")
         } else {
             error

@@ -88,7 +88,10 @@ pub(crate) async fn cmd_rehearse(
     context: &Context,
     args: &RehearseArgs,
 ) -> Result<ExitCode, CommandError> {
-    let mut config = context.config()?;
+    let mut config = match args.job.is_left_out() {
+        true => context.config_with_job()?,
+        false => context.config()?,
+    };
     let pair = args.job.pair_without_job(&config);
     let job = args.job.find(&mut config, "rehearse")?;
     // Found out before both accounts are read, which can take an hour.

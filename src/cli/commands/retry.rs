@@ -19,7 +19,7 @@ pub(crate) async fn cmd_retry(
     context: &Context,
     args: &RetryArgs,
 ) -> Result<ExitCode, CommandError> {
-    let config = context.config()?;
+    let config = context.config_with(args.job.as_deref())?;
     let job = the_job(&config, args.job.as_deref(), "retry")?.name.clone();
     let waiting = Context::store(&config)?.retry_now(&job, Context::now())?;
     tell(|out| match waiting {

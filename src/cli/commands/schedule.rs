@@ -22,7 +22,7 @@ pub(crate) fn cmd_schedule(
     context: &Context,
     args: &ScheduleArgs,
 ) -> Result<ExitCode, CommandError> {
-    let config = context.config()?;
+    let config = context.config_with_job()?;
     let store = Context::existing_store(&config)?;
     let now = Context::now();
     let jobs = job_rows(&config, store.as_ref(), now, args.next)?;

@@ -256,7 +256,22 @@ fn the_job_of_a_pair_is_known_where_there_is_no_other() {
     let config = bed.config("");
     let (providers, _) = config.split_once("[jobs.crm-to-mail]").unwrap();
     bed.write("rosterd.toml", providers);
-    bed.line("sync").complaint(2);
+    for line in ["sync", "plan", "resume"] {
+        let ended = bed.line(line);
+        let said = ended.complaint(2);
+        assert!(
+            said.contains("rosterd migrate --from") && !said.contains("--all"),
+            "{line}: {said}"
+        );
+    }
+    let status = bed.line("status");
+    assert!(
+        status
+            .out
+            .starts_with("The service is not running, and none is needed: no job has a schedule."),
+        "{}",
+        status.out
+    );
     bed.line("migrate --from crm --to mail --yes").assert(0);
     for line in [
         "sync",
@@ -265,9 +280,27 @@ fn the_job_of_a_pair_is_known_where_there_is_no_other() {
         "failures crm-to-mail",
         "links",
         "plan",
+        "pause",
+        "resume",
+        "pause crm-to-mail",
+        "resume crm-to-mail",
+        "retry",
+        "retry crm-to-mail",
+        "accept --list",
+        "accept crm-to-mail --list",
+        "members Donors",
+        "schedule",
     ] {
         bed.line(line).assert(0);
     }
+    let now = jiff::Timestamp::now().to_string();
+    bed.run(&["members", "Donors", "--at", &now]).assert(0);
+    for line in ["rehearse", "rehearse crm-to-mail"] {
+        let ended = bed.line(line);
+        assert!(ended.out.starts_with("Rehearsal of"), "{}", ended.err);
+    }
+    let schedule = bed.line("schedule");
+    assert!(schedule.out.contains("crm-to-mail"), "{}", schedule.out);
     let status = bed.line("status");
     status.assert(0);
     assert!(status.out.contains("crm-to-mail"), "{}", status.out);
@@ -285,6 +318,9 @@ fn a_name_that_nobody_knows_is_no_empty_list() {
     let bed = Bed::new();
     bed.sync();
     let run = bed.newest_run();
+    let shown = bed.run(&["show", &run, "--group", "dONORS "]);
+    shown.assert(0);
+    assert!(shown.out.contains("\"Donors\""), "{}", shown.out);
     for (arguments, said, hint) in [
         (
             vec!["show", &run, "--group", "Dono"],
@@ -299,7 +335,7 @@ fn a_name_that_nobody_knows_is_no_empty_list() {
         (
             vec!["show", &run, "--person", "nobody@example.org"],
             "the person who was asked for",
-            "--person",
+            &format!("`rosterd show {run} -v`"),
         ),
         (
             vec!["show", &run, "--op", "create_grup"],

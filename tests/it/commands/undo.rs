@@ -113,4 +113,31 @@ fn the_run_of_a_pair_without_a_job_is_taken_back() {
             .collect()
     });
     assert!(mailed.is_empty(), "{mailed:?}");
+    // What is left alone adds up with what is counted.
+    let undoing = bed.newest_run();
+    let shown = bed.run(&["show", &undoing, "--format", "json"]);
+    let shown = shown.json(&["summary", "items", "uncounted"]);
+    let sum = |counts: &Value| -> u64 {
+        let counts = counts.as_object().unwrap().values();
+        counts.filter_map(Value::as_u64).sum()
+    };
+    let tables = ["groups", "members", "memberships", "opt_outs"];
+    let counted: u64 = tables
+        .iter()
+        .map(|table| sum(&shown["summary"][table]))
+        .sum();
+    let lifted = shown["uncounted"]["lift_protection"].as_u64().unwrap();
+    assert_eq!(lifted, sum(&shown["uncounted"]));
+    let items = shown["items"].as_array().unwrap();
+    assert_eq!(items.len() as u64, counted + lifted, "{shown}");
+    let text = bed.run(&["show", &undoing]).out;
+    let said = format!("not in the counts above: {lifted} protection lifted.");
+    assert!(text.contains(&said), "{text}");
+    let resumed = bed.line("resume");
+    resumed.assert(0);
+    assert!(
+        resumed.out.contains("it has no schedule") && resumed.out.contains("rosterd sync"),
+        "{}",
+        resumed.out
+    );
 }

@@ -56,6 +56,9 @@ impl Copies {
         };
         for provider in providers {
             let place = Directory::open(&root.join(provider), false).map_err(|error| {
+                // What replaces an export, `rosterd migrate` does not take.
+                let error = error.without_hints();
+                let error = error.hint("to have another copy, name another directory with `--export DIR`");
                 error.hint("a migration that goes on needs no second copy: leave `--export` out, so that the first one stays")
             })?;
             let account = account_of(&config.providers[provider]);

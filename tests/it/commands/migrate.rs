@@ -132,6 +132,13 @@ fn both_accounts_are_copied_before_the_first_write() {
     let ended = bed.line(&format!("migrate {JOB} --yes --export backup"));
     let said = ended.complaint(2);
     assert!(said.contains("leave `--export` out"), "{said}");
+    assert!(
+        said.contains("another directory with `--export DIR`"),
+        "{said}"
+    );
+    for foreign in ["--out", "--overwrite"] {
+        assert!(!said.contains(foreign), "migrate has no {foreign}: {said}");
+    }
     assert_eq!(bed.emulator.requests(), []);
     bed.line(&format!("migrate {JOB} --yes")).assert(0);
 }

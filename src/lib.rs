@@ -24,6 +24,8 @@
 //!
 //! The [`guide`] is for operators: its chapters are what `rosterd help TOPIC` prints.
 //!
+//! [`program`] says how this program is called in the commands that it shows.
+//!
 //! `spool` finds the directory in which what is too long for memory goes.
 //!
 //! Dependencies point one way: `cli → daemon → run → {provider, mapping, plan, state}`, `provider →
@@ -106,6 +108,7 @@ pub mod http;
 pub mod mapping;
 pub mod model;
 pub mod plan;
+pub mod program;
 pub mod provider;
 pub mod rehearsal;
 pub mod report;

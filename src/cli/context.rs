@@ -17,6 +17,7 @@ use super::output::tell;
 use super::progress::{Shown, progress};
 use crate::config::settled::{JobConfig, ProviderConfig};
 use crate::config::{self, Config};
+use crate::program::ROSTERD;
 use crate::report::quoted;
 use crate::run::{MeantGroup, NamedGroup, RunError, Runner, RunnerOptions};
 use crate::state::{RunRecord, Store};
@@ -198,7 +199,7 @@ pub(super) fn know_job(config: &mut Config, name: &str) -> Result<(), CommandErr
 pub(super) fn find_run(config: &Config, run: &str) -> Result<(Store, RunRecord), CommandError> {
     let unknown = || {
         CommandError::usage(format!("there is no run whose id begins with \"{run}\""))
-            .hint("`rosterd history` lists the runs")
+            .hint(format!("`{ROSTERD} history` lists the runs"))
     };
     let store = Context::existing_store(config)?.ok_or_else(unknown)?;
     let run = store.run(run)?.ok_or_else(unknown)?;

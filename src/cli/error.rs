@@ -7,6 +7,7 @@ use super::exit::ExitCode;
 use super::paint::{ERROR, HINT};
 use crate::config::ConfigError;
 use crate::model::without_addresses;
+use crate::program::ROSTERD;
 use crate::report::harmless;
 use crate::run::{RunError, state_exit_code};
 use crate::state::{LockError, StateError};
@@ -158,10 +159,12 @@ impl From<RunError> for CommandError {
             }
         }
         match error {
-            RunError::UnknownJob { .. } => failure.hint("`rosterd status` lists the jobs"),
-            RunError::Busy(_) => failure.hint("`rosterd status` shows what is running"),
+            RunError::UnknownJob { .. } => {
+                failure.hint(format!("`{ROSTERD} status` lists the jobs"))
+            }
+            RunError::Busy(_) => failure.hint(format!("`{ROSTERD} status` shows what is running")),
             RunError::Config { .. } => {
-                failure.hint("`rosterd check --online` tries every provider")
+                failure.hint(format!("`{ROSTERD} check --online` tries every provider"))
             }
             _ => failure,
         }

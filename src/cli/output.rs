@@ -3,7 +3,6 @@
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 
 use super::error::CommandError;
-use super::typed::Completing;
 use super::wrap::{LEAST, Wrapping};
 
 /// A writer whose reader may leave.
@@ -54,7 +53,7 @@ pub(super) fn print(
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), CommandError> {
     let out = BufWriter::new(Leavable::new(anstream::stdout().lock()));
-    let mut out = Completing::new(Wrapping::new(out, columns(&io::stdout())));
+    let mut out = Wrapping::new(out, columns(&io::stdout()));
     write(&mut out)?;
     Ok(out.flush()?)
 }
@@ -91,7 +90,7 @@ pub(super) fn stdout() -> Leavable<impl Write> {
 /// Tells a person something that is no result. Nobody can be told when that fails.
 pub(super) fn tell(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
     let out = anstream::stderr().lock();
-    let mut out = Completing::new(Wrapping::new(out, columns(&io::stderr())));
+    let mut out = Wrapping::new(out, columns(&io::stderr()));
     drop(write(&mut out).and_then(|()| out.flush()));
 }
 

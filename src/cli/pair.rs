@@ -3,6 +3,7 @@
 use super::context::{find_provider, know_job, only_job};
 use super::error::CommandError;
 use crate::config::{self, Config};
+use crate::program::ROSTERD;
 
 /// The job, or the pair of accounts in its place.
 #[derive(clap::Args, Debug)]
@@ -66,7 +67,7 @@ impl JobArgs {
                 several.join(", ")
             ))
             .hint(format!(
-                "name the one that is meant: `rosterd {command} JOB`"
+                "name the one that is meant: `{ROSTERD} {command} JOB`"
             ))),
         }
     }

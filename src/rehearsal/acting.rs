@@ -7,6 +7,7 @@ use futures_util::future::BoxFuture;
 
 use super::Ended;
 use crate::plan::GuardRefusal;
+use crate::program::ROSTERD;
 use crate::run::{Assessed, Confirm, Estimate, Planned, RunError, RunReport, Runner, SyncOptions};
 use crate::state::ApprovalAnswer;
 
@@ -105,7 +106,7 @@ impl Actor<'_> {
     pub(super) fn command(&self) -> String {
         match self.migration {
             Some(migration) => migration.command.clone(),
-            None => format!("rosterd sync {}", self.job),
+            None => format!("{ROSTERD} sync {}", self.job),
         }
     }
 

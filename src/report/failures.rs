@@ -11,6 +11,7 @@ use super::json::{FORMAT_VERSION, write_document};
 use super::paint::{ASIDE, GONE, HEADING};
 use super::words::{address, distance, harmless, quoted};
 use crate::plan::BlockedReason;
+use crate::program::ROSTERD;
 use crate::state::{AcceptedRecord, FailureNote, FailureRecord};
 
 const REASONS: [BlockedReason; 10] = [
@@ -34,7 +35,7 @@ pub fn remedy(failure: &FailureRecord) -> String {
     {
         Some(reason) => remedy_of(*reason, &failure.job),
         None => format!(
-            "settle what the provider says, then run `rosterd retry {}`",
+            "settle what the provider says, then run `{ROSTERD} retry {}`",
             failure.job
         ),
     }
@@ -46,10 +47,13 @@ pub(super) fn remedy_of(reason: BlockedReason, job: &str) -> String {
         ("`members.where`", format!("`jobs.{job}.members.where`")),
         (
             "`rosterd link`",
-            format!("`rosterd link {job} SOURCE TARGET`"),
+            format!("`{ROSTERD} link {job} SOURCE TARGET`"),
         ),
-        ("`rosterd unlink`", format!("`rosterd unlink {job} SOURCE`")),
-        ("`rosterd retry`", format!("`rosterd retry {job}`")),
+        (
+            "`rosterd unlink`",
+            format!("`{ROSTERD} unlink {job} SOURCE`"),
+        ),
+        ("`rosterd retry`", format!("`{ROSTERD} retry {job}`")),
         ("the scope", format!("`jobs.{job}.groups`")),
     ];
     let mut words = reason.remedy().to_owned();

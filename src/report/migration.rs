@@ -14,6 +14,7 @@ use super::table::{Cell, write_table};
 use super::words::{count, duration, explain, grouped, harmless, listed, shortened, summary};
 use crate::model::{Met, Takes};
 use crate::plan::{Loss, Reason};
+use crate::program::ROSTERD;
 use crate::run::{
     AccountEstimate, Assessed, BothSides, Estimate, GroupCount, Migration, Planned, RunReport,
     States, Verified,
@@ -71,7 +72,7 @@ pub fn write_assessment_text(
         )?,
         None => writeln!(
             out,
-            "\nNo copy of the accounts is made: `{} --export DIR` makes one of both before the first write, as `rosterd export {} --out DIR` and `rosterd export {} --out DIR` do.",
+            "\nNo copy of the accounts is made: `{} --export DIR` makes one of both before the first write, as `{ROSTERD} export {} --out DIR` and `{ROSTERD} export {} --out DIR` do.",
             harmless(command),
             harmless(&plan.source),
             harmless(&plan.target),
@@ -79,7 +80,7 @@ pub fn write_assessment_text(
     }
     writeln!(
         out,
-        "`rosterd plan {} -v` names everybody.",
+        "`{ROSTERD} plan {} -v` names everybody.",
         harmless(&plan.job)
     )
 }

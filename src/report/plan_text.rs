@@ -16,6 +16,7 @@ use super::words::{
 };
 use crate::model::Value;
 use crate::plan::{Blocked, ChangedOutside, PersonIx, Plan, Reason, Withheld};
+use crate::program::ROSTERD;
 use crate::run::{Cost, Narrowed, Parts, Planned};
 use unicode_width::UnicodeWidthStr;
 
@@ -73,11 +74,7 @@ pub fn write_plan_text(out: &mut dyn Write, planned: &Planned, verbose: bool) ->
     sections::blocked(out, &plan.job, &plan.blocked, &planned.accepted, verbose)?;
     sections::losses(out, &plan.losses, verbose)?;
     sections::warnings(out, &plan.warnings)?;
-    let again = match planned.undoing {
-        None => format!("rosterd sync {}", plan.job),
-        Some(_) => format!("rosterd apply {}", saved_as(planned)),
-    };
-    sections::refusals(out, &again, &plan.refusals, plan.waiting_opt_outs, verbose)?;
+    refusals(out, planned, verbose)?;
     if let Some(narrowed) = &planned.narrowed {
         return writeln!(
             out,
@@ -103,15 +100,47 @@ pub fn write_plan_text(out: &mut dyn Write, planned: &Planned, verbose: bool) ->
     if planned.saved.is_some() {
         return writeln!(
             out,
-            "\nNext: `rosterd apply {}` applies exactly this, once; `rosterd sync {job}` plans anew and applies that.",
+            "\nNext: `{ROSTERD} apply {}` applies exactly this, once; `{ROSTERD} sync {job}` plans anew and applies that.",
             saved_as(planned)
         );
     }
     writeln!(
         out,
-        "\nNext: `rosterd sync {job}` plans anew and applies; to apply exactly what was reviewed, \
-         `rosterd plan {job} --out FILE`, then `rosterd apply FILE`."
+        "\nNext: `{ROSTERD} sync {job}` plans anew and applies; to apply exactly what was reviewed, \
+         `{ROSTERD} plan {job} --out FILE`, then `{ROSTERD} apply FILE`."
     )
+}
+
+/// Writes what the guards refuse, and every command that lets it pass.
+fn refusals(out: &mut dyn Write, planned: &Planned, verbose: bool) -> io::Result<()> {
+    let plan = &planned.plan;
+    let apply = format!("{ROSTERD} apply {}", saved_as(planned));
+    let (before, again) = match (&planned.undoing, &planned.saved) {
+        (None, _) => (None, format!("{ROSTERD} sync {}", plan.job)),
+        (Some(_), Some(_)) => (None, apply.clone()),
+        // Only a file can be applied.
+        (Some(undoing), None) => {
+            let save = format!("{ROSTERD} undo {} --out FILE", undoing.run);
+            (Some(save), apply.clone())
+        }
+    };
+    sections::refusals_of_file(
+        out,
+        before.as_deref(),
+        &again,
+        &plan.refusals,
+        plan.waiting_opt_outs,
+        verbose,
+    )?;
+    match (plan.refusals.first(), &planned.saved) {
+        (Some(first), Some(_)) if planned.undoing.is_none() => writeln!(
+            out,
+            "  That plans anew; to apply exactly the plan that was saved, once:\n      {} --approve {}",
+            harmless(&apply),
+            first.approval
+        ),
+        _ => Ok(()),
+    }
 }
 
 /// Names the file of a plan as it is typed.

@@ -14,6 +14,7 @@ use super::run_text::write_run_text;
 use super::sections::{self, and_more, heading, limit};
 use super::table::{Cell, write_table};
 use super::words::{address, count, duration, grouped, harmless, listed, quoted};
+use crate::program::ROSTERD;
 use crate::rehearsal::{
     Breach, Copied, Ended, GroupMail, Mail, Refused, Rehearsed, Requests, Verdict, meaning,
 };
@@ -163,7 +164,7 @@ fn approval_commands(rehearsed: &Rehearsed, refused: &Refused) -> [Option<String
     let offer = match (refused.is_offered, rehearsed.is_migration) {
         (true, _) => None,
         (false, true) => Some(command.clone()),
-        (false, false) => Some(format!("rosterd plan {}", rehearsed.job)),
+        (false, false) => Some(format!("{ROSTERD} plan {}", rehearsed.job)),
     };
     [
         offer,

@@ -7,6 +7,7 @@ use super::migration::write_migration_text;
 use super::paint::{ADDED, ASIDE, CHANGED, GONE, HEADING, STOP};
 use super::sections::{self, and_more, heading, limit};
 use super::words::{address, count, duration, grouped, harmless, listed, quoted, summary};
+use crate::program::ROSTERD;
 use crate::run::{ItemFailure, Outcome, RunReport};
 
 /// Writes what a run did; `verbose` shows every item.
@@ -56,7 +57,7 @@ pub fn write_run_text(out: &mut dyn Write, report: &RunReport, verbose: bool) ->
     }
     let again = match &report.migration {
         Some(migration) => migration.command.clone(),
-        None => format!("rosterd sync {}", report.job),
+        None => format!("{ROSTERD} sync {}", report.job),
     };
     sections::refusals(
         out,

@@ -295,6 +295,19 @@ pub(super) fn refusals(
     waiting_opt_outs: u64,
     verbose: bool,
 ) -> io::Result<()> {
+    refusals_of_file(out, None, again, refusals, waiting_opt_outs, verbose)
+}
+
+/// Writes what the guards refuse, and which command goes on; where that takes a file that is not there
+/// yet, `before` makes it.
+pub(super) fn refusals_of_file(
+    out: &mut dyn Write,
+    before: Option<&str>,
+    again: &str,
+    refusals: &[GuardRefusal],
+    waiting_opt_outs: u64,
+    verbose: bool,
+) -> io::Result<()> {
     let Some(first) = refusals.first() else {
         return Ok(());
     };
@@ -305,7 +318,14 @@ pub(super) fn refusals(
     guards(out, refusals, waiting_opt_outs, verbose)?;
     writeln!(
         out,
-        "  To let these operations and no others of their kind pass, once and within seven days:\n      {} --approve {}",
+        "  To let these operations and no others of their kind pass, once and within seven days:"
+    )?;
+    if let Some(before) = before {
+        writeln!(out, "      {}", harmless(before))?;
+    }
+    writeln!(
+        out,
+        "      {} --approve {}",
         harmless(again),
         first.approval
     )

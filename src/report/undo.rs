@@ -8,6 +8,7 @@ use super::sections::{and_more, heading, limit};
 use super::show::told;
 use super::words::{address, count, grouped, harmless, in_shell, quoted};
 use crate::plan::{Left, NotUndone, Undoing};
+use crate::program::ROSTERD;
 
 /// Says how much of a run a plan takes back.
 pub(super) fn in_short(undoing: &Undoing) -> String {
@@ -116,13 +117,13 @@ pub(super) fn next_step(
     if let Some(file) = saved {
         return writeln!(
             out,
-            "\n{HEADING}Next:{HEADING:#} `rosterd apply {}`. {PAUSES}",
+            "\n{HEADING}Next:{HEADING:#} `{ROSTERD} apply {}`. {PAUSES}",
             in_shell(file)
         );
     }
     writeln!(
         out,
-        "\n{HEADING}Next:{HEADING:#} `rosterd undo {} --out FILE`, then `rosterd apply FILE`. {PAUSES}",
+        "\n{HEADING}Next:{HEADING:#} `{ROSTERD} undo {} --out FILE`, then `{ROSTERD} apply FILE`. {PAUSES}",
         harmless(&undoing.run)
     )
 }

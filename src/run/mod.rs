@@ -75,6 +75,7 @@ pub use rehearsal::BothAccounts;
 
 use crate::config::settled::JobConfig;
 use crate::plan::{Basis, GuardRefusal, Plan, Summary};
+use crate::program::{ROSTERD, completed};
 use crate::state::{ApprovalAnswer, EMPTY_PLAN, RunEnd, RunStart};
 use accounts::{Access, unless_stopped};
 use apply::Spends;
@@ -85,8 +86,8 @@ impl SavedPlan {
     /// Names the command that makes such a plan anew.
     fn command(&self) -> String {
         match &self.undo {
-            Some(run) => format!("rosterd undo {run} --out FILE"),
-            None => format!("rosterd plan {} --out FILE", self.job),
+            Some(run) => format!("{ROSTERD} undo {run} --out FILE"),
+            None => format!("{ROSTERD} plan {} --out FILE", self.job),
         }
     }
 }
@@ -184,6 +185,12 @@ impl Runner {
             let (store, now) = (self.store(), self.now());
             let id = store.offer_approval(&job.name, &refusal.approval, &plan.tripped, now)?;
             rename_approval(&mut plan.refusals, &id);
+        }
+        for refusal in &mut plan.refusals {
+            // It names a run and the job, and nobody else.
+            if refusal.guard == "undo_interrupted" {
+                refusal.explanation = completed(&refusal.explanation);
+            }
         }
         Ok(())
     }

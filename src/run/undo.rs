@@ -18,6 +18,7 @@ use crate::config::settled::JobConfig;
 use crate::model::Value;
 use crate::plan::base::{Base, UndoOpen};
 use crate::plan::{Did, DidField, Left, People, PersonIx, ProfileNow};
+use crate::program::ROSTERD;
 use crate::provider;
 use crate::state::{FOUND, RunItem, RunRecord, Store, UnsettledItem};
 
@@ -417,7 +418,7 @@ impl Runner {
         let open = store.open_undo(&job.name)?.filter(|open| open != run);
         match open {
             Some(open) if store.paused(&job.name)?.is_some() => Err(RunError::PlanMoved(format!(
-                "the undo of run {open} was interrupted and is not finished, so nothing was written; `rosterd undo {open} --out FILE`, then `rosterd apply FILE`, finishes it, and `rosterd resume {}` gives it up",
+                "the undo of run {open} was interrupted and is not finished, so nothing was written; `{ROSTERD} undo {open} --out FILE`, then `{ROSTERD} apply FILE`, finishes it, and `{ROSTERD} resume {}` gives it up",
                 job.name
             ))),
             _ => Ok(()),
@@ -477,7 +478,7 @@ impl Runner {
         }
         store.set_paused(job, Some(&format!("run {run} was undone")), self.now())?;
         Ok(Some(format!(
-            "The job is paused, because its source still asks for what was undone; change it there, then `rosterd resume {job}`."
+            "The job is paused, because its source still asks for what was undone; change it there, then `{ROSTERD} resume {job}`."
         )))
     }
 }

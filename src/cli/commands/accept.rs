@@ -10,6 +10,7 @@ use crate::cli::exit::ExitCode;
 use crate::cli::format::{Format, FormatArg};
 use crate::cli::output::print;
 use crate::config::Config;
+use crate::program::ROSTERD;
 use crate::report::write_accepted_text;
 use crate::state::{AcceptedRecord, FailureNote, Store};
 
@@ -120,7 +121,7 @@ fn job_and_items(
     }
     if !takes_none && items.is_empty() {
         return Err(CommandError::usage("`rosterd accept` has to be told which items").hint(
-            format!("`rosterd failures {job}` shows them with their ids; `--all-blocked REASON` takes all of a reason"),
+            format!("`{ROSTERD} failures {job}` shows them with their ids; `--all-blocked REASON` takes all of a reason"),
         ));
     }
     Ok((job, items))
@@ -180,7 +181,7 @@ fn choose(
 
 fn nothing(job: &str, why: &str) -> CommandError {
     CommandError::usage(format!("no such item of job \"{job}\": {why}")).hint(format!(
-        "`rosterd failures {job}` shows them with their ids; `rosterd accept {job} --list` what is accepted"
+        "`{ROSTERD} failures {job}` shows them with their ids; `{ROSTERD} accept {job} --list` what is accepted"
     ))
 }
 

@@ -13,6 +13,7 @@ use crate::cli::exit::ExitCode;
 use crate::cli::format::FormatArg;
 use crate::cli::wait::WaitArg;
 use crate::plan::{Basis, OperationPrint};
+use crate::program::ROSTERD;
 use crate::report::{in_shell, is_sealed, opt_outs_wait};
 use crate::run::SavedPlan;
 
@@ -88,12 +89,12 @@ pub(crate) async fn cmd_apply(
         return Err(CommandError::new(
             ExitCode::Refused,
             format!(
-                "{waiting}the guard {} refused this plan; nothing was written",
-                refusal.guard
+                "{waiting}{} refused this plan; nothing was written",
+                guards(&header.refusals)
             ),
         )
         .hint(format!(
-            "to let it pass, once: rosterd apply {} --approve {}",
+            "to let it pass, once: {ROSTERD} apply {} --approve {}",
             in_shell(&args.file.display().to_string()),
             refusal.approval
         )));
@@ -106,6 +107,22 @@ pub(crate) async fn cmd_apply(
         .await?;
     let (result, code) = result_of(&saved.job, outcome);
     finish(context, args.format, &[result], code, false)
+}
+
+/// Names every guard that refused a plan, once each.
+fn guards(refusals: &[RefusalHeader]) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for refusal in refusals {
+        if !names.contains(&refusal.guard.as_str()) {
+            names.push(&refusal.guard);
+        }
+    }
+    match names.as_slice() {
+        [first @ .., last] if !first.is_empty() => {
+            format!("the guards {} and {last}", first.join(", "))
+        }
+        _ => format!("the guard {}", names.concat()),
+    }
 }
 
 /// Reads a saved plan as it is applied, for those who apply it by themselves.
@@ -124,7 +141,7 @@ fn read_whole(path: &Path) -> Result<Header, CommandError> {
             super::VERSION
         ))
         .hint(format!(
-            "make a new one with `rosterd plan {} --out FILE`",
+            "make a new one with `{ROSTERD} plan {} --out FILE`",
             header.job
         )));
     }
@@ -137,7 +154,7 @@ fn read_whole(path: &Path) -> Result<Header, CommandError> {
             ),
         )
         .hint(format!(
-            "`rosterd plan {} --out FILE` saves the whole plan",
+            "`{ROSTERD} plan {} --out FILE` saves the whole plan",
             header.job
         )));
     }
@@ -187,7 +204,7 @@ fn refuse_edited(path: &Path, job: &str) -> Result<(), CommandError> {
         ),
     )
     .hint(format!(
-        "a plan is changed by the config and at the providers: make a new one with `rosterd plan {job} --out FILE`"
+        "a plan is changed by the config and at the providers: make a new one with `{ROSTERD} plan {job} --out FILE`"
     )))
 }
 
@@ -211,7 +228,7 @@ pub(super) fn read_header(path: &Path) -> Result<Header, CommandError> {
         .map_err(|error| CommandError::file(ExitCode::Usage, "opening the plan", path, &error))?;
     let no_plan = || {
         CommandError::usage(format!("{} is no saved plan", path.display()))
-            .hint("`rosterd plan JOB --out FILE` saves one")
+            .hint(format!("`{ROSTERD} plan JOB --out FILE` saves one"))
     };
     let header: Header = serde_json::from_reader(BufReader::new(file)).map_err(|error| {
         if error.is_io() {

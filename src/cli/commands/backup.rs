@@ -7,6 +7,7 @@ use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::format::{Format, FormatArg};
 use crate::cli::output::print;
+use crate::program::ROSTERD;
 use crate::report::{describe_inventory, harmless, inventory_json, write_document};
 use crate::state::Store;
 
@@ -43,7 +44,7 @@ pub(crate) fn cmd_backup(context: &Context, args: &BackupArgs) -> Result<ExitCod
             )?;
             writeln!(
                 out,
-                "The copy is whole and was checked; `rosterd restore {}` puts it back.",
+                "The copy is whole and was checked; `{ROSTERD} restore {}` puts it back.",
                 harmless(&shown)
             )
         }

@@ -16,6 +16,7 @@ use crate::cli::output::print;
 use crate::cli::paint::{ERROR, GOOD, WARNING};
 use crate::config::secrets::SecretError;
 use crate::config::{self, Config, ConfigError};
+use crate::program::ROSTERD;
 use crate::report::{JobRow, duration, harmless, write_schedule_text};
 use crate::run::{OnlineReport, Prediction, RunError};
 use crate::state::StateError;
@@ -280,7 +281,7 @@ fn write_text(out: &mut dyn Write, context: &Context, findings: &Findings) -> io
         Some((path, problems)) => {
             writeln!(
                 out,
-                "{ERROR}error:{ERROR:#} the state database {path} is damaged; put a copy back with `rosterd restore`"
+                "{ERROR}error:{ERROR:#} the state database {path} is damaged; put a copy back with `{ROSTERD} restore`"
             )?;
             problems
                 .iter()

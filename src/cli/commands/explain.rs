@@ -6,6 +6,7 @@ use crate::cli::exit::ExitCode;
 use crate::cli::format::{Format, FormatArg};
 use crate::cli::output::print;
 use crate::cli::wait::WaitArg;
+use crate::program::ROSTERD;
 use crate::report::{quoted, write_explained_json, write_explained_text};
 
 /// Explains why a person or a group is as it is, and what the next run would do.
@@ -63,7 +64,9 @@ pub(crate) async fn cmd_explain(
         ));
         return Err(match did_you_mean(known, &args.what) {
             Some(near) => unknown.hint(near),
-            None => unknown.hint("`rosterd groups PROVIDER` lists the groups of an account"),
+            None => unknown.hint(format!(
+                "`{ROSTERD} groups PROVIDER` lists the groups of an account"
+            )),
         });
     }
     print(|out| match args.format.format {

@@ -10,6 +10,7 @@ use crate::cli::exit::ExitCode;
 use crate::cli::format::{Format, FormatArg};
 use crate::cli::output::print;
 use crate::model::normalise_address;
+use crate::program::{ROSTERD, completed};
 use crate::report::{harmless, write_document};
 use crate::state::{Locks, Removal, Store, copies_beside};
 
@@ -45,8 +46,9 @@ pub(crate) fn cmd_forget(context: &Context, args: &ForgetArgs) -> Result<ExitCod
     let state = context.state_path()?;
     // The address is not repeated on standard error.
     let address = normalise_address(&args.email).map_err(|_| {
-        CommandError::usage("what was typed is no e-mail address, so nobody was forgotten")
-            .hint("type it as `rosterd show` shows it, such as ana@example.org")
+        CommandError::usage("what was typed is no e-mail address, so nobody was forgotten").hint(
+            format!("type it as `{ROSTERD} show` shows it, such as ana@example.org"),
+        )
     })?;
     let path = state.display().to_string();
     let shown = harmless(&path);
@@ -54,7 +56,7 @@ pub(crate) fn cmd_forget(context: &Context, args: &ForgetArgs) -> Result<ExitCod
     let locks = Locks::new(&state);
     if is_there {
         // Nobody is kept waiting while a person makes up their mind.
-        drop(take_whole(&locks, IN_USE)?);
+        drop(take_whole(&locks, &completed(IN_USE))?);
     }
     args.yes.confirm(&format!("Forget this person in {shown}?"), |out| {
         if !is_there {
@@ -63,7 +65,7 @@ pub(crate) fn cmd_forget(context: &Context, args: &ForgetArgs) -> Result<ExitCod
         writeln!(out, "What {shown} holds of the person is removed for good, and the person is never added again.")?;
         LEFT.iter().try_for_each(|note| writeln!(out, "- {note}"))
     })?;
-    let _whole = take_whole(&locks, IN_USE)?;
+    let _whole = take_whole(&locks, &completed(IN_USE))?;
     let store = Store::open(&state, Context::now())?;
     let removal = store.forget_person(address.as_str(), Context::now())?;
     let copies = copies_beside(&state).map(|copies| {

@@ -6,6 +6,7 @@ use crate::cli::exit::ExitCode;
 use crate::cli::output::print;
 use crate::config::Config;
 use crate::plan::base::{FieldBases, GroupLink, Origin};
+use crate::program::ROSTERD;
 use crate::run::Runner;
 use crate::state::{Change, Locks};
 
@@ -87,7 +88,7 @@ pub(crate) async fn cmd_link(context: &Context, args: &LinkArgs) -> Result<ExitC
             link.target
         ))
         .hint(format!(
-            "to part them first: rosterd unlink {} {source}",
+            "to part them first: {ROSTERD} unlink {} {source}",
             job.name
         )));
     }
@@ -97,7 +98,7 @@ pub(crate) async fn cmd_link(context: &Context, args: &LinkArgs) -> Result<ExitC
             link.source
         ))
         .hint(format!(
-            "to part them first: rosterd unlink {} {}",
+            "to part them first: {ROSTERD} unlink {} {}",
             job.name, link.source
         )));
     }
@@ -120,7 +121,7 @@ pub(crate) async fn cmd_link(context: &Context, args: &LinkArgs) -> Result<ExitC
         )?;
         writeln!(
             out,
-            "`rosterd plan {}` shows what follows from it.",
+            "`{ROSTERD} plan {}` shows what follows from it.",
             job.name
         )
     })?;
@@ -195,7 +196,7 @@ async fn find_group(
             "\"{provider}\" shows no group with the id or the name {words:?}"
         ))
         .hint(format!(
-            "to see what the login sees: rosterd groups {provider}"
+            "to see what the login sees: {ROSTERD} groups {provider}"
         ))),
         several => {
             let ids: Vec<&str> = several.iter().map(|(id, _)| id.as_str()).collect();

@@ -13,6 +13,7 @@ use crate::cli::format::{Format, FormatArg};
 use crate::cli::output::print;
 use crate::cli::wait::WaitArg;
 use crate::config::Config;
+use crate::program::ROSTERD;
 use crate::report::{
     GroupThen, harmless, instant, quoted, write_members_json, write_members_text, write_then_json,
     write_then_text,
@@ -80,7 +81,9 @@ impl Asked {
                 "the config has no job, so that {} is in no target",
                 quoted(typed)
             ))
-            .hint("name the account as well: `rosterd members PROVIDER/GROUP`"));
+            .hint(format!(
+                "name the account as well: `{ROSTERD} members PROVIDER/GROUP`"
+            )));
         }
         Ok(Asked {
             providers: targets.into_iter().cloned().collect(),
@@ -115,8 +118,8 @@ impl Asked {
                 quoted(&self.text)
             ))
             .hint(format!(
-                "`rosterd groups {}` lists the groups",
-                self.providers.join("`, `rosterd groups ")
+                "`{ROSTERD} groups {}` lists the groups",
+                self.providers.join(&format!("`, `{ROSTERD} groups "))
             )),
         }
     }
@@ -284,7 +287,7 @@ fn not_written(
         }
         let named = partners.iter().map(|group| {
             let id = harmless(&group.id).into_owned();
-            format!("`rosterd members {}/{id} --at TIME`", group.provider)
+            format!("`{ROSTERD} members {}/{id} --at TIME`", group.provider)
         });
         return Ok(CommandError::usage(format!(
             "who was in {} of {provider} is not remembered: that is known only of groups that a job writes to",

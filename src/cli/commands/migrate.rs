@@ -18,6 +18,7 @@ use crate::cli::output::{print, tell};
 use crate::cli::pair::JobArgs;
 use crate::cli::wait::WaitArg;
 use crate::config::Config;
+use crate::program::ROSTERD;
 use crate::report::{
     harmless, write_assessment_in_short, write_assessment_json, write_assessment_text,
 };
@@ -110,8 +111,8 @@ pub(crate) async fn cmd_migrate(
 pub(super) fn migration_of(pair: Option<(&str, &str)>, job: &str, yes: bool) -> String {
     let yes = if yes { " --yes" } else { "" };
     match pair {
-        Some((from, to)) => format!("rosterd migrate --from {from} --to {to}{yes}"),
-        None => format!("rosterd migrate {job}{yes}"),
+        Some((from, to)) => format!("{ROSTERD} migrate --from {from} --to {to}{yes}"),
+        None => format!("{ROSTERD} migrate {job}{yes}"),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::cli::page::page_about;
 use crate::cli::pair::JobArgs;
 use crate::cli::wait::WaitArg;
 use crate::config::Config;
+use crate::program::ROSTERD;
 use crate::report::{
     PageAbout, PlanList, harmless, in_shell, narrow, quoted, tell_twins_apart, write_plan_html,
     write_plan_json, write_plan_text, write_plans_in_short,
@@ -151,7 +152,9 @@ pub(super) fn refuse_unknown<'a>(
             let known = names.iter().map(|name| ("", name.as_str()));
             Err(match did_you_mean(known, word) {
                 Some(near) => unknown.hint(near),
-                None => unknown.hint("`rosterd groups PROVIDER` lists the groups of an account"),
+                None => unknown.hint(format!(
+                    "`{ROSTERD} groups PROVIDER` lists the groups of an account"
+                )),
             })
         }
     }
@@ -305,12 +308,15 @@ pub(super) fn save_as(path: &Path, planned: &mut Planned, what: &str) -> Result<
     save(path, planned).map_err(|error| {
         CommandError::file(ExitCode::Failed, "saving the plan as", path, &error)
     })?;
+    let refusal = planned.plan.refusals.first();
+    let approval = refusal.map(|refusal| format!(" --approve {}", refusal.approval));
     tell(|out| {
         writeln!(
             out,
-            "Saved the {what} as {}; `rosterd apply {}` applies it, once.",
+            "Saved the {what} as {}; `{ROSTERD} apply {}{}` applies it, once.",
             path.display(),
-            in_shell(&path.display().to_string())
+            in_shell(&path.display().to_string()),
+            approval.as_deref().unwrap_or_default()
         )
     });
     planned.saved = Some(path.display().to_string());

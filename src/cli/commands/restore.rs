@@ -10,6 +10,7 @@ use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::format::{Format, FormatArg};
 use crate::cli::output::print;
+use crate::program::{ROSTERD, completed};
 use crate::report::{describe_inventory, harmless, inventory_json, write_document};
 use crate::state::{LockError, Locks, StagedCopy, StateError, Store};
 
@@ -48,7 +49,7 @@ pub(crate) fn cmd_restore(context: &Context, args: &RestoreArgs) -> Result<ExitC
     let present = present(&state)?;
     let locks = Locks::new(&state);
     // Nobody is kept waiting while a person makes up their mind.
-    drop(take_whole(&locks, IN_USE)?);
+    drop(take_whole(&locks, &completed(IN_USE))?);
     let (from, path) = (args.file.display().to_string(), state.display().to_string());
     let (copy, shown) = (harmless(&from), harmless(&path));
     let held = describe_inventory(staged.inventory(), &Context::zone());
@@ -67,7 +68,7 @@ pub(crate) fn cmd_restore(context: &Context, args: &RestoreArgs) -> Result<ExitC
             notes.iter().try_for_each(|note| writeln!(out, "- {note}"))
         },
     )?;
-    let _whole = take_whole(&locks, IN_USE)?;
+    let _whole = take_whole(&locks, &completed(IN_USE))?;
     let done = staged.put_back(&state, now)?;
     let kept = done.kept.map(|kept| kept.display().to_string());
     print(|out| match args.format.format {
@@ -76,7 +77,7 @@ pub(crate) fn cmd_restore(context: &Context, args: &RestoreArgs) -> Result<ExitC
             if let Some(kept) = &kept {
                 writeln!(
                     out,
-                    "What was there is kept as {0}; `rosterd restore {0}` goes back to it.",
+                    "What was there is kept as {0}; `{ROSTERD} restore {0}` goes back to it.",
                     harmless(kept)
                 )?;
             }

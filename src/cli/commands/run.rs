@@ -4,6 +4,7 @@ use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::daemon;
+use crate::program::ROSTERD;
 use crate::run::RunError;
 use crate::state::StateError;
 
@@ -25,7 +26,9 @@ pub(crate) async fn cmd_run(context: &Context, _args: &RunArgs) -> Result<ExitCo
         return Err(CommandError::usage(
             "there is nothing to run: no job of the config is enabled and has a schedule",
         )
-        .hint("give a job a `schedule`, or run it by hand with `rosterd sync JOB`"));
+        .hint(format!(
+            "give a job a `schedule`, or run it by hand with `{ROSTERD} sync JOB`"
+        )));
     }
     let busy = RunError::Busy(String::new()).exit_code();
     match daemon::run(config, context.global.state.clone()).await {

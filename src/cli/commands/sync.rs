@@ -7,6 +7,7 @@ use crate::cli::format::{Format, FormatArg};
 use crate::cli::output::{print, tell};
 use crate::cli::wait::WaitArg;
 use crate::config::Config;
+use crate::program::ROSTERD;
 use crate::report::{JobResult, write_run_json, write_run_text, write_runs_json};
 use crate::run::{RunError, RunReport, Runner, SyncOptions};
 use crate::state::Store;
@@ -82,7 +83,7 @@ fn refuse_resting(config: &Config, job: &str) -> Result<(), CommandError> {
         format!("job \"{job}\" is paused or disabled; nothing was read or written"),
     )
     .hint(format!(
-        "`rosterd sync {job}` runs it all the same, and `rosterd resume {job}` ends a pause"
+        "`{ROSTERD} sync {job}` runs it all the same, and `{ROSTERD} resume {job}` ends a pause"
     )))
 }
 

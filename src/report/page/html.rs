@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, Write};
 
 use super::super::words::{grouped, harmless};
+use crate::program::ROSTERD;
 
 /// Longer texts are shown by their beginning, with the whole below it.
 const LONG: usize = 240;
@@ -26,6 +27,17 @@ impl fmt::Display for Escaped<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// The program's name with what was typed before the command, to be read and copied: it stands in an
+/// element, where quotes end nothing.
+pub(super) struct Program;
+
+impl fmt::Display for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let program = ROSTERD.to_string().replace('&', "&amp;");
+        f.write_str(&program.replace('<', "&lt;").replace('>', "&gt;"))
     }
 }
 

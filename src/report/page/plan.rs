@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::html::{Escaped, Short, Whole};
+use super::html::{Escaped, Program, Short, Whole};
 use super::kind::Kind;
 use super::parts::{self, Pick};
 use super::rows::{Field, OUTSIDE, Row, Rows, Tally, fields};
@@ -287,9 +287,9 @@ impl Page<'_> {
 
     fn refusals(&self, out: &mut dyn Write) -> io::Result<()> {
         let plan = &self.planned.plan;
-        let Some(first) = plan.refusals.first() else {
+        if plan.refusals.is_empty() {
             return Ok(());
-        };
+        }
         writeln!(
             out,
             "<section id=\"refused\" class=\"box gone\"><h2>Refused: nothing is written until a person approves</h2>"
@@ -339,12 +339,15 @@ impl Page<'_> {
         writeln!(
             out,
             "</ul><p>To let these operations and no others of their kind pass, once and within seven days:</p>\n\
-             <pre>rosterd {} --approve {}</pre></section>",
-            Escaped(&match &self.planned.undoing {
-                None => format!("sync {}", plan.job),
-                Some(_) => format!("apply {}", in_shell(self.file())),
-            }),
-            Escaped(&first.approval)
+             <pre>{}{}</pre></section>",
+            match (&self.planned.undoing, &self.about.saved) {
+                (None, _) => format!("{Program} sync {}", Escaped(&plan.job)),
+                (Some(_), Some(_)) => self.apply(),
+                // Only a file can be applied.
+                (Some(_), None) =>
+                    format!("{} --out {}\n{}", self.command(), self.file(), self.apply()),
+            },
+            self.approval()
         )
     }
 
@@ -698,9 +701,22 @@ impl Page<'_> {
     /// Returns the command that makes the plan, as markup.
     fn command(&self) -> String {
         match &self.planned.undoing {
-            None => format!("rosterd plan {}", Escaped(&self.planned.plan.job)),
-            Some(undoing) => format!("rosterd undo {}", Escaped(&undoing.run)),
+            None => format!("{Program} plan {}", Escaped(&self.planned.plan.job)),
+            Some(undoing) => format!("{Program} undo {}", Escaped(&undoing.run)),
         }
+    }
+
+    /// Returns the command that applies the plan from its file, as markup.
+    fn apply(&self) -> String {
+        format!("{Program} apply {}", Escaped(&in_shell(self.file())))
+    }
+
+    /// Returns the approval of a refused plan, as it follows a command.
+    fn approval(&self) -> String {
+        let first = self.planned.plan.refusals.first();
+        first.map_or_else(String::new, |refusal| {
+            format!(" --approve {}", Escaped(&refusal.approval))
+        })
     }
 
     /// Returns the file in which the plan is, or may be saved.
@@ -731,22 +747,17 @@ impl Page<'_> {
             "<p>{}</p>",
             Escaped(&cost_sentence(&self.planned.cost))
         )?;
-        let approval = plan
-            .refusals
-            .first()
-            .map(|refusal| format!(" --approve {}", Escaped(&refusal.approval)))
-            .unwrap_or_default();
+        let (apply, approval) = (self.apply(), self.approval());
         match &self.about.saved {
             Some(_) => writeln!(
                 out,
-                "<p>The plan on this page was saved. This applies it, once:</p>\n<pre>rosterd apply {}{approval}</pre>",
-                Escaped(&in_shell(self.file()))
+                "<p>The plan on this page was saved. This applies it, once:</p>\n<pre>{apply}{approval}</pre>"
             )?,
             None => writeln!(
                 out,
                 "<p>The plan on this page was not saved. This saves it, and makes this page anew of the same reading; \
                  as long as the fingerprint is <code>{}</code>, it is the same plan:</p>\n\
-                 <pre>{command} --out {file} --format html &gt; {page}\nrosterd apply {file}{approval}</pre>",
+                 <pre>{command} --out {file} --format html &gt; {page}\n{apply}{approval}</pre>",
                 Escaped(&plan.fingerprint),
                 command = self.command(),
                 file = self.file(),
@@ -758,13 +769,13 @@ impl Page<'_> {
                 out,
                 "<p>Applying reads again everything that the plan touches; where anything differs, nothing is written. \
                  It pauses {job}, because the source still asks for what is undone: change it there, then \
-                 <code>rosterd resume {job}</code>.</p></section>"
+                 <code>{Program} resume {job}</code>.</p></section>"
             );
         }
         writeln!(
             out,
             "<p>Applying reads again everything that the plan touches; where anything differs, nothing is written. \
-             <code>rosterd sync {job}</code> plans anew instead, and applies that.</p></section>"
+             <code>{Program} sync {job}</code> plans anew instead, and applies that.</p></section>"
         )
     }
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::html::{Escaped, Whole};
+use super::html::{Escaped, Program, Whole};
 use super::kind::Kind;
 use super::parts;
 use super::rows::{Field, Row, Rows};
@@ -67,10 +67,10 @@ pub fn write_show_html(
     }
     parts::figures(out, &tally, true)?;
     parts::groups(out, &tally, true)?;
-    let id = Escaped(&run.id).to_string();
+    let command = format!("{Program} show {}", Escaped(&run.id));
     let otherwise = format!(
-        "<code>rosterd show {id} -v</code> prints them as text, and \
-         <code>rosterd show {id} --format json</code> for programs."
+        "<code>{command} -v</code> prints them as text, and \
+         <code>{command} --format json</code> for programs."
     );
     parts::items(out, &tally, true, &otherwise)?;
     end(out)

@@ -28,12 +28,13 @@ pub use self::planned::{Cost, Narrowed, Parts, Planned};
 use crate::config::settled::JobConfig;
 use crate::model::policy::Removal;
 use crate::model::{Capabilities, ObjectKind, Schema};
-use crate::plan::base::{Base, UndoOpen};
+use crate::plan::base::Base;
 use crate::plan::pack::{PutAway, Step, pack};
 use crate::plan::{
     DesiredGroup, Edit, Inputs, People, PersonFacts, PersonIx, Policy, UndoInputs, item_key, plan,
     undo,
 };
+use crate::program::completed;
 use crate::provider;
 use crate::run::accounts::Runner;
 use crate::run::error::RunError;
@@ -170,7 +171,10 @@ impl Runner {
         let mut warnings = std::mem::take(&mut sides.warnings);
         if asks.undo.is_none() {
             base.undo_open = self.undo_left_open(job)?;
-            let open = base.undo_open.as_ref().map(UndoOpen::explain);
+            let open = base
+                .undo_open
+                .as_ref()
+                .map(|open| completed(&open.explain()));
             let words = |open| format!("{open}; this plan does again what it took back.");
             warnings.extend(open.map(words));
         }

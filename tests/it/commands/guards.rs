@@ -412,3 +412,27 @@ fn an_approval_that_brought_no_write_is_not_used_up() {
     bed.run(&["sync", JOB, "--approve", approval]).assert(0);
     assert_eq!(bed.size("mail", "Donors"), 6);
 }
+
+#[test]
+fn a_refused_plan_names_every_guard_and_every_command_that_lets_it_pass() {
+    let bed = shrunken();
+    bed.configure("[jobs.crm-to-mail.guards]\nmax_membership_removals_per_group = 1\n");
+    let saved = bed.run(&["plan", JOB, "--out", "big.json"]);
+    saved.assert(0);
+    let plan: serde_json::Value = serde_json::from_str(&bed.read("big.json")).unwrap();
+    let approval = plan["refusals"][0]["approval"].as_str().unwrap();
+    let apply = format!("rosterd apply big.json --approve {approval}");
+    for shown in [&saved.out, &saved.err] {
+        assert!(shown.contains(&apply), "{shown}");
+    }
+    let sync = format!("rosterd sync {JOB} --approve {approval}");
+    assert!(saved.out.contains(&sync), "{}", saved.out);
+    let unsaved = bed.run(&["plan", JOB]);
+    assert!(!unsaved.out.contains("rosterd apply"), "{}", unsaved.out);
+    let ended = bed.line("apply big.json");
+    refused(&bed, &ended);
+    let guards = "the guards max_membership_removals and max_membership_removals_per_group refused";
+    assert!(ended.err.contains(guards), "{}", ended.err);
+    bed.run(&["apply", "big.json", "--approve", approval])
+        .assert(0);
+}

@@ -512,6 +512,20 @@ fn what_is_shown_can_be_typed_as_it_stands() {
     assert!(!json.out.contains("--config"), "{}", json.out);
     assert!(json.out.contains(remedy), "{}", json.out);
 
+    // Programs are told the same commands as people.
+    let rehearsed = other(&["rehearse", "--format", "json"]).json(&["command", "refused"]);
+    let mut commands = rehearsed["refused"]["commands"].as_array().unwrap().clone();
+    commands.push(rehearsed["command"].clone());
+    assert!(commands.len() > 1);
+    for command in commands {
+        let begin = "rosterd --config 'the other.toml' ";
+        assert!(command.as_str().unwrap().starts_with(begin), "{command}");
+    }
+    let failed = other(&["apply", "plan.json", "--format", "json"]).json(&["error"]);
+    let hint = failed["error"]["hints"][0].as_str().unwrap();
+    let command = "rosterd --config 'the other.toml' apply plan.json --approve ";
+    assert!(hint.contains(command), "{hint}");
+
     bed.write("the other.toml", &config.replace(guard, ""));
     let saved = other(&["plan", "--out", "my plan.json"]);
     saved.assert(0);
@@ -524,4 +538,76 @@ fn what_is_shown_can_be_typed_as_it_stands() {
     bed.write("rosterd.toml", &config);
     let plain = bed.line("status");
     assert!(!plain.out.contains("--config") && !plain.err.contains("--config"));
+}
+
+#[test]
+fn names_that_look_like_commands_stay_as_they_are() {
+    let names = [
+        "see: rosterd plan it",
+        "`rosterd undo x`",
+        "rosterd sync now",
+        "a > rosterd groups",
+    ];
+    let mut world = small_world();
+    let crm = world.account_mut("crm");
+    let board = crm.find_group("Board").unwrap();
+    let (contact, _) = crm.members_of(board)[0];
+    for name in names {
+        let group = crm.add_group(name);
+        crm.join(group, contact);
+    }
+    let bed = Bed::over(world);
+    // A quote in the name would end a text of the page's data.
+    let config = "a\"b & c.toml";
+    bed.write(config, &bed.read("rosterd.toml"));
+    let escaped = "rosterd --config 'a\"b &amp; c.toml' ";
+    for arguments in [
+        &["plan", JOB, "-v"][..],
+        &["plan", JOB, "--format", "html"],
+        &["links", JOB],
+        &["groups", "crm"],
+        &["migrate", JOB, "--assess"],
+    ] {
+        let plain = bed.run(arguments);
+        let typed = bed.run(&[&["--config", config], arguments].concat());
+        assert_eq!(typed.code, plain.code);
+        if arguments[0] == "plan" {
+            let is_page = arguments.contains(&"html");
+            let command = "rosterd --config 'a\"b & c.toml' ";
+            let command = if is_page { escaped } else { command };
+            assert!(typed.out.contains(command), "{}", typed.out);
+        }
+        // Without what was typed it is the same, and what was typed stands in no name.
+        for (typed, plain) in typed.out.lines().zip(plain.out.lines()) {
+            let shown = typed.replace(" --config 'a\"b & c.toml'", "");
+            let shown = shown.replace(" --config 'a\"b &amp; c.toml'", "");
+            // The page says when it was made, and of which config.
+            if !plain.starts_with("<dt>") {
+                assert_eq!(shown, plain);
+            }
+        }
+        for name in names {
+            let name = name.replace(
+                '>',
+                if arguments.contains(&"html") {
+                    "&gt;"
+                } else {
+                    ">"
+                },
+            );
+            let count = |text: &str| text.matches(&name).count();
+            assert_eq!(
+                count(&typed.out),
+                count(&plain.out),
+                "{name}: {}",
+                typed.out
+            );
+        }
+    }
+    let page = bed.run(&["--config", config, "plan", JOB, "--format", "html"]);
+    let (_, data) = page.out.split_once("id=\"data\">").unwrap();
+    let (data, _) = data.split_once("</script>").unwrap();
+    let data: Value = serde_json::from_str(data).unwrap();
+    let groups = data.to_string();
+    assert!(names.iter().all(|name| groups.contains(name)), "{groups}");
 }

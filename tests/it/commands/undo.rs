@@ -141,3 +141,31 @@ fn the_run_of_a_pair_without_a_job_is_taken_back() {
         resumed.out
     );
 }
+
+#[test]
+fn a_refused_undo_is_saved_before_it_is_approved() {
+    let bed = Bed::new();
+    bed.sync();
+    let run = bed.newest_run();
+    bed.configure("[jobs.crm-to-mail.guards]\nmax_membership_removals = 1\n");
+    let text = bed.run(&["undo", &run]);
+    let plan = bed.run(&["undo", &run, "--format", "json"]);
+    let plan = plan.json(&["refusals"]);
+    let approval = plan["refusals"][0]["approval"].as_str().unwrap();
+    let save =
+        format!("rosterd undo {run} --out FILE\n      rosterd apply FILE --approve {approval}");
+    assert!(text.out.contains(&save), "{}", text.out);
+    let page = bed.run(&["undo", &run, "--format", "html"]);
+    let save = format!(
+        "<pre>rosterd undo {run} --out undo.json\nrosterd apply undo.json --approve {approval}</pre>"
+    );
+    assert!(page.out.contains(&save), "{}", page.out);
+
+    let saved = bed.run(&["undo", &run, "--out", "my undo.json"]);
+    let apply = format!("rosterd apply 'my undo.json' --approve {approval}");
+    assert!(saved.out.contains(&apply), "{}", saved.out);
+    assert!(saved.err.contains(&apply), "{}", saved.err);
+    assert!(!saved.out.contains("--out FILE"), "{}", saved.out);
+    bed.run(&["apply", "my undo.json", "--approve", approval])
+        .assert(0);
+}

@@ -12,6 +12,7 @@ use super::json::{FORMAT_VERSION, write_document};
 use super::paint::{ADDED, CHANGED, GONE, KEPT};
 use super::table::{Cell, write_table};
 use super::words::{count, distance, harmless, in_shell, instant};
+use crate::program::ROSTERD;
 use crate::state::{JobStatus, Outcome, PausedRecord, RunRecord, ServiceRecord, Waiting};
 
 /// The state of a job in one word.
@@ -225,9 +226,9 @@ fn service_text(
 ) -> io::Result<()> {
     let needed = jobs.iter().any(JobRow::will_fire);
     let start = if needed {
-        "; `rosterd run` starts it"
+        format!("; `{ROSTERD} run` starts it")
     } else {
-        ""
+        String::new()
     };
     match life {
         Life::Alive(service) => writeln!(
@@ -272,19 +273,19 @@ fn waiting_text(out: &mut dyn Write, job: &JobRow) -> io::Result<()> {
     if let Some(run) = &job.undo_open {
         writeln!(
             out,
-            "\n{name}: an undo of run {run} was interrupted; `rosterd undo {run} --out FILE`, then `rosterd apply FILE`, finishes it."
+            "\n{name}: an undo of run {run} was interrupted; `{ROSTERD} undo {run} --out FILE`, then `{ROSTERD} apply FILE`, finishes it."
         )?;
     }
     if let Some(approval) = &waiting.approval {
         writeln!(
             out,
-            "\n{name}: a guard refused the last plan; `rosterd plan {in_command}` shows it, and `rosterd sync {in_command} --approve {approval}` lets exactly that pass."
+            "\n{name}: a guard refused the last plan; `{ROSTERD} plan {in_command}` shows it, and `{ROSTERD} sync {in_command} --approve {approval}` lets exactly that pass."
         )?;
     }
     if waiting.open > 0 {
         writeln!(
             out,
-            "\n{name}: {} for a person; `rosterd failures {in_command}` lists {}, and `rosterd accept {in_command} ID` has one stay as it is.",
+            "\n{name}: {} for a person; `{ROSTERD} failures {in_command}` lists {}, and `{ROSTERD} accept {in_command} ID` has one stay as it is.",
             count(waiting.open, "item waits", "items wait"),
             if waiting.open == 1 { "it" } else { "them" },
         )?;
@@ -292,7 +293,7 @@ fn waiting_text(out: &mut dyn Write, job: &JobRow) -> io::Result<()> {
     if waiting.accepted > 0 {
         writeln!(
             out,
-            "\n{name}: {} accepted as {}; `rosterd accept {in_command} --list` lists {}.",
+            "\n{name}: {} accepted as {}; `{ROSTERD} accept {in_command} --list` lists {}.",
             count(waiting.accepted, "item is", "items are"),
             if waiting.accepted == 1 {
                 "it is"
@@ -429,7 +430,7 @@ pub fn write_schedule_text(
     if life.is_some_and(|life| !life.is_alive()) && jobs.iter().any(JobRow::will_fire) {
         writeln!(
             out,
-            "{GONE}The service is not running{GONE:#}: nothing of this happens before `rosterd run` is started.\n"
+            "{GONE}The service is not running{GONE:#}: nothing of this happens before `{ROSTERD} run` is started.\n"
         )?;
     }
     for job in jobs {

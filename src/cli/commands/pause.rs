@@ -4,6 +4,7 @@ use crate::cli::context::{Context, the_job};
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::output::print;
+use crate::program::ROSTERD;
 use crate::report::{harmless, in_shell};
 
 /// Keeps a job from running on its schedule and from `sync --all`.
@@ -51,7 +52,7 @@ pub(crate) fn cmd_pause(context: &Context, args: &PauseArgs) -> Result<ExitCode,
     };
     store.set_paused(&job.name, Some(&reason), Context::now())?;
     print(|out| {
-        let (job, again) = (&job.name, format!("`rosterd resume {}`", job.name));
+        let (job, again) = (&job.name, format!("`{ROSTERD} resume {}`", job.name));
         match known {
             None => writeln!(out, "Job \"{job}\" is paused; {again} lets it run again."),
             Some(_) => writeln!(
@@ -82,14 +83,14 @@ pub(crate) fn cmd_resume(context: &Context, args: &ResumeArgs) -> Result<ExitCod
                 )?,
                 (None, _) => writeln!(
                     out,
-                    "Job \"{name}\" is not paused any more; it has no schedule, and `rosterd sync {}` runs it.",
+                    "Job \"{name}\" is not paused any more; it has no schedule, and `{ROSTERD} sync {}` runs it.",
                     in_shell(name)
                 )?,
             }
             match &open {
                 Some(run) => writeln!(
                     out,
-                    "An undo of run {run} was interrupted: the next run does again what it took back, unless `rosterd undo {run}` is applied first."
+                    "An undo of run {run} was interrupted: the next run does again what it took back, unless `{ROSTERD} undo {run}` is applied first."
                 ),
                 None => Ok(()),
             }

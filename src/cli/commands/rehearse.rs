@@ -88,9 +88,10 @@ pub(crate) async fn cmd_rehearse(
     context: &Context,
     args: &RehearseArgs,
 ) -> Result<ExitCode, CommandError> {
-    let mut config = match args.job.is_left_out() {
-        true => context.config_with_job()?,
-        false => context.config()?,
+    let mut config = if args.job.is_left_out() {
+        context.config_with_job()?
+    } else {
+        context.config()?
     };
     let pair = args.job.pair_without_job(&config);
     let job = args.job.find(&mut config, "rehearse")?;

@@ -11,6 +11,7 @@ use crate::cli::page::page_about;
 use crate::model::normalise_address;
 use crate::plan::base::GroupLink;
 use crate::plan::fold_group_name;
+use crate::program::ROSTERD;
 use crate::report::{
     ItemFilter, operations, quoted, write_show_html, write_show_json, write_show_text,
 };
@@ -141,7 +142,7 @@ fn refuse_unknown(
             return Err(match did_you_mean(known, group) {
                 Some(near) => unknown.hint(near),
                 None => unknown.hint(format!(
-                    "`rosterd links {}` lists the groups of the job",
+                    "`{ROSTERD} links {}` lists the groups of the job",
                     run.job
                 )),
             });
@@ -157,7 +158,7 @@ fn refuse_unknown(
             run.id
         ))
         .hint(format!(
-            "`--person` takes the address that the source shows, or how `rosterd show {} -v` names somebody without one",
+            "`--person` takes the address that the source shows, or how `{ROSTERD} show {} -v` names somebody without one",
             run.id
         )));
     }

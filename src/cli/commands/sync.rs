@@ -47,9 +47,12 @@ pub(crate) async fn cmd_sync(context: &Context, args: &SyncArgs) -> Result<ExitC
         active_jobs(&config, &Context::store(&config)?)?
     } else if args.jobs.is_empty() {
         let only = only_job(&config, "sync");
-        let only = only.map_err(|error| match config.jobs.is_empty() {
-            true => error,
-            false => error.hint("`--all` runs each job"),
+        let only = only.map_err(|error| {
+            if config.jobs.is_empty() {
+                error
+            } else {
+                error.hint("`--all` runs each job")
+            }
         })?;
         refuse_resting(&config, &only)?;
         vec![only]

@@ -8,25 +8,13 @@ use rosterd::emulator::{Seed, World};
 use rosterd::model::ProviderKind;
 use rosterd::run::{Assessed, Confirm, Estimate, Planned, RunReport};
 
-use crate::support::{Bench, bench, tell};
+use crate::support::{Bench, bench, provider, tell};
 
 const SIZE: Seed = Seed {
     seed: 3,
     groups: 30,
     members: 400,
 };
-
-/// The provider of a kind, and the account that is filled for it; of each kind there is a second one.
-fn provider(kind: ProviderKind, second: bool) -> (String, String) {
-    let (name, account) = match kind {
-        ProviderKind::Emfluence => ("mail", "mail"),
-        ProviderKind::GreenRope => ("crm", "crm"),
-        ProviderKind::ActiveCampaignLists => ("campaigns", "campaigns"),
-        ProviderKind::ActiveCampaignUsers => ("staff", "campaigns"),
-    };
-    let end = if second { "2" } else { "" };
-    (format!("{name}{end}"), format!("{account}{end}"))
-}
 
 /// Says yes, and keeps what was shown.
 #[derive(Default)]

@@ -10,20 +10,7 @@ use rosterd::run::RunReport;
 use rosterd::state::Store;
 
 use super::bed::{Bed, JOB, small_world};
-use crate::support::{Bench, bench, group_of, plain_world, removing_freely, tell};
-
-/// The provider of a kind in the plain world, and the account that it stands for; of each kind there
-/// is a second one.
-fn provider(kind: ProviderKind, second: bool) -> (String, String) {
-    let (name, account) = match kind {
-        ProviderKind::Emfluence => ("mail", "mail"),
-        ProviderKind::GreenRope => ("crm", "crm"),
-        ProviderKind::ActiveCampaignLists => ("campaigns", "campaigns"),
-        ProviderKind::ActiveCampaignUsers => ("staff", "campaigns"),
-    };
-    let end = if second { "2" } else { "" };
-    (format!("{name}{end}"), format!("{account}{end}"))
-}
+use crate::support::{Bench, bench, group_of, plain_world, provider, removing_freely, tell};
 
 /// Puts people into a group, who are users where the groups are user groups.
 fn fill(account: &mut Account, kind: ProviderKind, group: &str, names: &[&str]) {

@@ -18,7 +18,7 @@ use rosterd::emulator::{
     Account, CustomField, Emulator, FaultRule, Kind, MembershipState, RequestRecord, World,
 };
 use rosterd::http::Transport;
-use rosterd::model::OwnRemovals;
+use rosterd::model::{OwnRemovals, ProviderKind};
 use rosterd::plan::SEAT;
 use rosterd::run::{Planned, RunError, RunReport, Runner, RunnerOptions, SavedPlan, SyncOptions};
 use rosterd::state::{Change, Store};
@@ -75,6 +75,19 @@ pub fn shoe_size() -> CustomField {
         max_length: 50,
         ..CustomField::default()
     }
+}
+
+/// The provider of a kind in the plain world, and the account that it stands for; of each kind there
+/// is a second one.
+pub fn provider(kind: ProviderKind, second: bool) -> (String, String) {
+    let (name, account) = match kind {
+        ProviderKind::Emfluence => ("mail", "mail"),
+        ProviderKind::GreenRope => ("crm", "crm"),
+        ProviderKind::ActiveCampaignLists => ("campaigns", "campaigns"),
+        ProviderKind::ActiveCampaignUsers => ("staff", "campaigns"),
+    };
+    let end = if second { "2" } else { "" };
+    (format!("{name}{end}"), format!("{account}{end}"))
 }
 
 /// A world with empty accounts of plain behaviour: `crm` and `crm2` at GreenRope, `mail` and

@@ -15,7 +15,7 @@ use super::meant::Meant;
 use super::prepare::{Asks, Planned};
 use super::read::{Sides, current, fields_base};
 use crate::config::settled::JobConfig;
-use crate::model::Value;
+use crate::model::{Snapshot, Value};
 use crate::plan::base::{Base, UndoOpen};
 use crate::plan::{Did, DidField, Left, People, PersonIx, ProfileNow};
 use crate::program::ROSTERD;
@@ -362,7 +362,10 @@ impl Runner {
         };
         let stop = &self.inner.options.stop;
         let mut prepared = unless_stopped(stop, self.prepare(job, asks)).await?;
-        if prepared.planned.plan.is_empty() {
+        // Where a page of groups was lost, nothing to do is no end of it.
+        let [source, target] = [&prepared.sides.source, &prepared.sides.target];
+        let is_seen = |side: &Snapshot| side.groups.complete().is_some();
+        if prepared.planned.plan.is_empty() && is_seen(source) && is_seen(target) {
             self.close_undo(&job.name, &to_undo, &prepared.planned)?;
         }
         self.offer_approval(job, &mut prepared.planned.plan)?;

@@ -90,7 +90,7 @@ pub(crate) fn cmd_resume(context: &Context, args: &ResumeArgs) -> Result<ExitCod
             match &open {
                 Some(run) => writeln!(
                     out,
-                    "An undo of run {run} was interrupted: the next run does again what it took back, unless `{ROSTERD} undo {run}` is applied first."
+                    "An undo of run {run} was interrupted: the next run does again what it took back, unless `{ROSTERD} undo {run} --out FILE`, then `{ROSTERD} apply FILE`, is done first."
                 ),
                 None => Ok(()),
             }

@@ -35,7 +35,8 @@ impl<'a> Inverse<'a> {
         // A flag that the source shows by now is nobody's to lift, whatever it was once.
         let source = inputs.source.group(&link.source);
         let is_shown = source.is_some_and(|source| source.protected || source.unread.is_some());
-        let is_unknown = source.is_none() && inputs.source.groups.complete().is_none();
+        let is_sure = inputs.source.groups.complete().is_some() && !inputs.policy.source_shared;
+        let is_unknown = source.is_none() && !is_sure;
         if (group.protected && !link.protect_set) || is_shown || is_unknown {
             return Err(Left::Protected);
         }
@@ -91,7 +92,8 @@ impl<'a> Inverse<'a> {
         let group = did.group_id.as_deref().map(|id| self.groups.get(id));
         match group {
             Some(Some(group)) => group.status == GroupStatus::Archived,
-            Some(None) => groups.complete().is_some(),
+            // A shared login may have lost sight of it.
+            Some(None) => groups.complete().is_some() && !self.inputs.policy.target_shared,
             None => false,
         }
     }

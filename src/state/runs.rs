@@ -570,7 +570,8 @@ impl Store {
 
     /// Deletes what is older than a time and counts the rows: runs with their items, settled
     /// journal entries, and approvals and plans that are used up. What later runs need stays:
-    /// bases, unsettled entries, and the newest run of each job.
+    /// bases, unsettled entries, the newest run of each job, and a run of which an undo was
+    /// interrupted with all that came after it.
     pub fn prune(&self, before: Timestamp) -> Result<usize, StateError> {
         self.write(|connection| prune(connection, &stamp(before)))
     }
@@ -581,7 +582,9 @@ pub(super) fn prune(connection: &Connection, before: &str) -> Result<usize, Faul
     let mut select = connection.prepare_cached(
         "SELECT id FROM runs WHERE coalesce(finished, started) < ?1
              AND (cause = 'empty-plan' OR EXISTS (SELECT 1 FROM runs AS newer
-                 WHERE newer.job = runs.job AND newer.started > runs.started AND newer.cause <> 'empty-plan')) /* walks: history is pruned once a day */",
+                 WHERE newer.job = runs.job AND newer.started > runs.started AND newer.cause <> 'empty-plan'))
+             AND NOT EXISTS (SELECT 1 FROM jobs INNER JOIN runs AS undone ON undone.id = jobs.undo_open
+                 WHERE undone.number <= runs.number) /* walks: history is pruned once a day */",
     )?;
     let old = select.query_map([before], |row| row.get(0))?;
     let old: Vec<String> = old.collect::<rusqlite::Result<_>>()?;

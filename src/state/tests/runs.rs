@@ -428,3 +428,27 @@ fn a_long_run_is_gone_through_in_parts() {
         assert_eq!(read.unwrap(), items[..count], "{id}");
     }
 }
+
+/// What is not taken back yet can't be once its record is gone, nor be told from what was done since.
+#[test]
+fn retention_leaves_a_run_whose_undo_was_interrupted() {
+    let store = Store::in_memory();
+    for (id, job, begin) in [
+        ("a", "job", 0),
+        ("b", "job", 1),
+        ("c", "other", 2),
+        ("d", "job", 3),
+    ] {
+        run(&store, id, job, begin, Some(Outcome::Done));
+    }
+    run(&store, "e", "other", 100, Some(Outcome::Done));
+    run(&store, "f", "job", 100, Some(Outcome::Done));
+    store.set_open_undo("job", Some("b")).unwrap();
+    store.prune(at(50)).unwrap();
+    let kept = |id: &str| store.run(id).unwrap().is_some();
+    let runs = ["a", "b", "c", "d", "e", "f"];
+    assert_eq!(runs.map(kept), [false, true, true, true, true, true]);
+    store.set_open_undo("job", None).unwrap();
+    store.prune(at(50)).unwrap();
+    assert_eq!(runs.map(kept), [false, false, false, false, true, true]);
+}

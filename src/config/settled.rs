@@ -92,11 +92,19 @@ impl Secret {
     }
 
     /// Tells this secret from others without showing it: by where it comes from, or by a hash. A file is
-    /// the same one however the path of the config was typed.
+    /// the same one however the path of the config was typed, and through whichever link its directory
+    /// was reached; the file itself may be a link that changes, as those of Kubernetes are.
     fn identity(&self) -> String {
         match self {
             Secret::Source(SecretSource::File(path)) => {
                 let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+                let real = path
+                    .parent()
+                    .and_then(|directory| directory.canonicalize().ok());
+                let path = match (real, path.file_name()) {
+                    (Some(directory), Some(name)) => directory.join(name),
+                    _ => path,
+                };
                 format!("{:?}", SecretSource::File(path))
             }
             Secret::Source(source) => format!("{source:?}"),
@@ -381,4 +389,28 @@ fn place_of(url: &Url) -> (String, Option<u16>, String) {
         url.port_or_known_default(),
         path.join("/"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_one_secret_by_whichever_way_it_is_reached() {
+        let directory = tempfile::tempdir().unwrap();
+        let real = directory.path().join("real");
+        std::fs::create_dir(&real).unwrap();
+        std::os::unix::fs::symlink(&real, directory.path().join("link")).unwrap();
+        let identity = |path: &str| {
+            let path = directory.path().join(path);
+            Secret::Source(SecretSource::File(path)).identity()
+        };
+        let token = identity("real/token");
+        assert_eq!(identity("link/token"), token);
+        assert_eq!(identity("real/../link/token"), token);
+        assert_ne!(identity("real/other"), token);
+        // A file that is a link changes where it leads when the secret does.
+        std::os::unix::fs::symlink("v1", real.join("token")).unwrap();
+        assert_eq!(identity("link/token"), token);
+    }
 }

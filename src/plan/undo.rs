@@ -18,8 +18,10 @@ use super::base::{FieldBases, GroupLink};
 use super::fields::FieldEdit;
 use super::fingerprint::Basis;
 use super::guard::{Judged, judge};
-use super::{Edit, GroupPair, Inputs, PairIx, PersonIx, Plan, Summary, fold_group_name};
-use crate::model::{Group, Listing, Record, Value};
+use super::{
+    BlockedReason, Edit, GroupPair, Inputs, PairIx, PersonIx, Plan, Summary, fold_group_name,
+};
+use crate::model::{Group, Listing, Record, Snapshot, Value};
 use members::Refusing;
 pub use seats::SEAT;
 use seats::Way;
@@ -320,13 +322,13 @@ struct Inverse<'a> {
     added: HashMap<&'a str, HashSet<&'a str>>,
     /// Whom the run created, by the target's ids.
     created: HashSet<&'a str>,
-    /// The groups that it created.
-    made: HashSet<&'a str>,
     /// The groups that go again, with everybody whom the run put there.
     going: HashSet<&'a str>,
     /// Who leaves the only group that they are in, by position.
     moved: HashSet<u32>,
     refusing: HashMap<PairIx, Refusing>,
+    /// The groups, by their ids at the side concerned, of which the forward plan did not see all.
+    unread: HashSet<&'a str>,
     operations: Vec<Edit>,
     undoing: Undoing,
     warnings: Vec<String>,
@@ -369,12 +371,15 @@ impl<'a> Inverse<'a> {
             created: of("create_members")
                 .filter_map(|did| did.member_id.as_deref())
                 .collect(),
-            made: of("create_group")
-                .filter_map(|did| did.group_id.as_deref())
-                .collect(),
             going: HashSet::new(),
             moved: HashSet::new(),
             refusing: HashMap::new(),
+            unread: forward
+                .blocked
+                .iter()
+                .filter(|it| it.reason == BlockedReason::IncompleteRead)
+                .filter_map(|it| it.id.as_deref())
+                .collect(),
             operations: Vec::new(),
             undoing: Undoing {
                 run: ask.run.to_owned(),
@@ -510,9 +515,31 @@ impl<'a> Inverse<'a> {
     }
 
     fn group_of(&self, id: &str) -> Result<(PairIx, &'a Group), Left> {
-        let pair = *self.pair_of.get(id).ok_or(Left::NotFilled)?;
-        let group = self.groups.get(id).copied();
-        Ok((pair, group.ok_or(Left::NotFilled)?))
+        let pair = self.pair_of.get(id).copied();
+        match (pair, self.groups.get(id)) {
+            (Some(pair), Some(group)) => Ok((pair, group)),
+            (pair, _) => Err(self.unfilled(id, pair)),
+        }
+    }
+
+    /// Tells why the job does not fill a group: because that is so, or because it was not seen whether it
+    /// is.
+    fn unfilled(&self, id: &str, pair: Option<PairIx>) -> Left {
+        let (source, target) = (self.inputs.source, self.inputs.target);
+        let policy = self.inputs.policy;
+        let is_lost = |side: &Snapshot, group: Option<&Group>, shared: bool| match group {
+            Some(group) => group.unread.is_some() || self.unread.contains(group.id.as_str()),
+            None => side.groups.complete().is_none() || shared,
+        };
+        let from = pair.and_then(|pair| self.pairs[pair.0 as usize].source.as_deref());
+        let from = from.and_then(|from| source.group(from));
+        let is_lost = is_lost(target, self.groups.get(id).copied(), policy.target_shared)
+            || is_lost(source, from, policy.source_shared);
+        if is_lost {
+            Left::NotRead
+        } else {
+            Left::NotFilled
+        }
     }
 
     /// Finds the person of an item by the contact, and the contact. Somebody with several contacts is
@@ -525,24 +552,40 @@ impl<'a> Inverse<'a> {
         let people = self.inputs.people;
         let name = self.inputs.names.find(id);
         let at = name.and_then(|name| people.target_position(name));
-        let at = at.ok_or(Left::NotFound)?;
-        let person = people.of_target(at).ok_or(Left::NotFound)?;
+        let person = at.and_then(|at| Some((people.of_target(at)?, at)));
+        let Some((person, at)) = person else {
+            return Err(if self.is_target_whole(id) {
+                Left::NotFound
+            } else {
+                Left::NotRead
+            });
+        };
         match people.targets(person) {
             [only] if *only == at => Ok((person, at)),
             _ => Err(Left::NotFound),
         }
     }
 
+    /// Tells whether a contact of whom nothing was seen is not there: nothing that was asked for was lost.
+    fn is_target_whole(&self, contact: &str) -> bool {
+        let target = self.inputs.target;
+        let mut listings = target.listings.values();
+        !self.inputs.policy.target_shared
+            && target.groups.complete().is_some()
+            && target.account_state.complete().is_some()
+            && !target.is_unreadable(contact)
+            && listings.all(|listing| listing.complete().is_some())
+    }
+
     /// Returns the listing of a group that was read to its end, where the job fills the group.
     fn listing(&self, pair: PairIx) -> Result<&'a Listing, Left> {
+        let at = pair;
         let pair = &self.pairs[pair.0 as usize];
+        let id = pair.target.as_deref();
         if !pair.writable {
-            return Err(Left::NotFilled);
+            return Err(self.unfilled(id.unwrap_or_default(), Some(at)));
         }
-        let listing = pair
-            .target
-            .as_deref()
-            .and_then(|id| self.inputs.target.listing(id));
+        let listing = id.and_then(|id| self.inputs.target.listing(id));
         let listing = listing.ok_or(Left::NotRead)?.complete();
         listing.map(|listing| &**listing).ok_or(Left::NotRead)
     }

@@ -15,7 +15,7 @@ use super::meant::Meant;
 use super::prepare::{Asks, Planned};
 use super::read::{Sides, current, fields_base};
 use crate::config::settled::JobConfig;
-use crate::model::{Snapshot, Value};
+use crate::model::Value;
 use crate::plan::base::{Base, UndoOpen};
 use crate::plan::{Did, DidField, Left, People, PersonIx, ProfileNow};
 use crate::program::ROSTERD;
@@ -79,7 +79,6 @@ impl ToUndo {
                     // Whatever that was, it is another thing that was done since.
                     None => Undoes::Nothing,
                 },
-                None if other.trigger == TRIGGER => Undoes::Newest,
                 None => Undoes::Nothing,
             };
             for item in store.run_items(&other.id) {
@@ -119,6 +118,11 @@ impl ToUndo {
             open,
             left,
         })
+    }
+
+    /// Returns the ids of the groups at the target that the run did something to.
+    pub(in crate::run) fn groups(&self) -> impl Iterator<Item = &str> {
+        self.did.iter().filter_map(|did| did.group_id.as_deref())
     }
 
     /// Returns the addresses at which people may be found who are in none of the groups by now.
@@ -198,8 +202,6 @@ enum Undoes {
     This,
     /// Another later run, by its number.
     Later(usize),
-    /// Some run that was not taken down: the newest that was in force then.
-    Newest,
 }
 
 /// What taking something back came to: a later run, or the one that is looked at where there is none, is in
@@ -236,7 +238,6 @@ impl Touched {
         let step = match undoes {
             Undoes::Nothing => None,
             Undoes::This => Some(Step::Off(None)),
-            Undoes::Newest => Some(Step::Off(self.since.last().copied())),
             Undoes::Later(undone) => match self.steps.get(&undone) {
                 // The undo of an undo has what that took back in force again.
                 Some(Step::Off(run)) => Some(Step::On(*run)),
@@ -306,6 +307,16 @@ fn did_of(item: RunItem) -> Did {
 /// Names what an item changed, with the field where it is one: of two items with one name the later one
 /// decides how it is. Where a member is in one group at a time, it is where they are.
 fn keys(did: &Did, one_group: bool) -> Vec<(String, Option<CompactString>)> {
+    let is_about_group = did.op.ends_with("_group");
+    let is_named = match (is_about_group, one_group || did.op == "update_member") {
+        (true, _) => did.group_id.is_some(),
+        (false, true) => did.member_id.is_some(),
+        (false, false) => did.group_id.is_some() && did.member_id.is_some(),
+    };
+    // What is known by no id is not the same as anything else that is known by none.
+    if !is_named {
+        return Vec::new();
+    }
     let group = did.group_id.as_deref().unwrap_or_default();
     let member = did.member_id.as_deref().unwrap_or_default();
     match did.op.as_str() {
@@ -362,10 +373,7 @@ impl Runner {
         };
         let stop = &self.inner.options.stop;
         let mut prepared = unless_stopped(stop, self.prepare(job, asks)).await?;
-        // Where a page of groups was lost, nothing to do is no end of it.
-        let [source, target] = [&prepared.sides.source, &prepared.sides.target];
-        let is_seen = |side: &Snapshot| side.groups.complete().is_some();
-        if prepared.planned.plan.is_empty() && is_seen(source) && is_seen(target) {
+        if prepared.planned.plan.is_empty() {
             self.close_undo(&job.name, &to_undo, &prepared.planned)?;
         }
         self.offer_approval(job, &mut prepared.planned.plan)?;

@@ -46,4 +46,5 @@ mod troubles;
 mod turned_down;
 mod undo;
 mod undo_since;
+mod undo_unread;
 mod user_groups;

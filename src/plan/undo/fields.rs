@@ -27,7 +27,7 @@ impl<'a> Inverse<'a> {
         for (id, changed) in &chains {
             let back = self.group_of(id).and_then(|(pair, group)| {
                 if !self.pairs[pair.0 as usize].writable {
-                    return Err(Left::NotFilled);
+                    return Err(self.unfilled(id, Some(pair)));
                 }
                 if self.inputs.base.groups_of_others.contains(&group.id) {
                     return Err(Left::OtherJob);

@@ -24,9 +24,7 @@ impl<'a> Inverse<'a> {
     /// Takes a group away again that nobody is in but whom the run put there; where a member is in one
     /// group at a time, but who leaves it by this plan.
     pub(super) fn created_group(&mut self, did: &'a Did) -> Result<Edit, Left> {
-        if self.is_gone(did) {
-            return Err(Left::AlreadySo);
-        }
+        self.is_still_there(did)?;
         let (pair, group) = self.group(did)?;
         let inputs = self.inputs;
         let link = self.links.get(group.id.as_str()).copied();
@@ -37,7 +35,10 @@ impl<'a> Inverse<'a> {
         let is_shown = source.is_some_and(|source| source.protected || source.unread.is_some());
         let is_sure = inputs.source.groups.complete().is_some() && !inputs.policy.source_shared;
         let is_unknown = source.is_none() && !is_sure;
-        if (group.protected && !link.protect_set) || is_shown || is_unknown {
+        if is_unknown {
+            return Err(Left::NotRead);
+        }
+        if (group.protected && !link.protect_set) || is_shown {
             return Err(Left::Protected);
         }
         if inputs.base.groups_of_others.contains(&group.id) {
@@ -86,37 +87,34 @@ impl<'a> Inverse<'a> {
         })
     }
 
-    /// Tells whether the group of an item is archived, or certainly not there any more.
-    fn is_gone(&self, did: &Did) -> bool {
-        let groups = &self.inputs.target.groups;
-        let group = did.group_id.as_deref().map(|id| self.groups.get(id));
-        match group {
-            Some(Some(group)) => group.status == GroupStatus::Archived,
-            // A shared login may have lost sight of it.
-            Some(None) => groups.complete().is_some() && !self.inputs.policy.target_shared,
-            None => false,
-        }
-    }
-
     fn is_held_by_others(&self, group: &str, contact: Name) -> bool {
         let held = self.inputs.base.held_by_others.get(group);
         held.is_some_and(|held| held.contains(&contact))
     }
 
-    /// Tells whether the group of an addition can be left. With a group that is gone so are its members; in
-    /// one that somebody archived they stay, and get its mail again once it is set active.
-    pub(super) fn is_left_with_group(&self, did: &Did) -> Result<(), Left> {
-        let id = did.group_id.as_deref().unwrap_or_default();
+    /// Tells whether the group of an item is still in use. With a group that is gone so are its members, and in
+    /// one that an undo put away they rest; in one that somebody else archived they get its mail again once it
+    /// is set active.
+    pub(super) fn is_still_there(&self, did: &Did) -> Result<(), Left> {
+        let Some(id) = did.group_id.as_deref() else {
+            return Ok(());
+        };
+        let inputs = self.inputs;
         match self.groups.get(id) {
-            _ if !self.is_gone(did) => Ok(()),
-            Some(_) if !self.made.contains(id) => Err(Left::Archived),
-            _ => Err(Left::AlreadySo),
+            Some(group) if group.status != GroupStatus::Archived => Ok(()),
+            Some(_) if inputs.base.put_away.contains(id) => Err(Left::AlreadySo),
+            Some(_) => Err(Left::Archived),
+            // A shared login may have lost sight of it.
+            None if inputs.target.groups.complete().is_none() || inputs.policy.target_shared => {
+                Ok(())
+            }
+            None => Err(Left::AlreadySo),
         }
     }
 
     /// Finds who is taken out of a group again; nobody where the group itself goes.
     pub(super) fn added(&self, did: &'a Did) -> Result<Option<(PairIx, PersonIx)>, Left> {
-        self.is_left_with_group(did)?;
+        self.is_still_there(did)?;
         let (pair, group) = self.group(did)?;
         if self.going.contains(group.id.as_str()) && did.member_id.is_some() {
             return Ok(None);

@@ -20,7 +20,7 @@ impl<'a> Inverse<'a> {
     /// Finds where somebody goes whom the run moved. Whoever moved on since stays.
     pub(super) fn seated(&mut self, did: &'a Did) -> Result<Way, Left> {
         if did.op == "add_memberships" {
-            self.is_left_with_group(did)?;
+            self.is_still_there(did)?;
         }
         let (pair, group) = self.group(did)?;
         self.listing(pair)?;

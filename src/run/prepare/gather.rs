@@ -31,7 +31,7 @@ impl Runner {
         let progress = &self.inner.options.progress;
         let target = begun.target.clone();
         let schema = provider::schema(target.adapter.kind());
-        let mut known = self.read_target_groups(job, &begun).await?;
+        let mut known = self.read_target_groups(job, &begun, to_undo).await?;
         let asked = |source: &str| {
             let group = begun.source_groups.iter().find(|group| group.id == source);
             group

@@ -42,6 +42,31 @@ pub(super) fn certain(provider: &str, certificate: &Certificate) -> Result<(), R
     }
 }
 
+/// Asks for groups by id that a listing does not show. A group is missing only when it can't be found that
+/// way either: nothing counts the groups of some accounts.
+pub(super) async fn look_for<'a>(
+    handle: &Handle,
+    ids: impl Iterator<Item = &'a str>,
+    rows: &mut Vec<GroupRow>,
+    certificate: &mut Certificate,
+) -> Result<(), RunError> {
+    let mut unseen: BTreeSet<String> = ids.map(str::to_owned).collect();
+    for row in rows.iter() {
+        unseen.remove(&row.id);
+    }
+    for id in unseen {
+        match handle.adapter.group(&id).await {
+            Ok(row) => rows.extend(row),
+            // Whether it is there is not known, so nothing is missing for not being listed.
+            Err(ReadError::Call(error)) if error.is_of_the_question() => certificate
+                .left_out
+                .push(format!("group {id} could not be looked for: {error}")),
+            Err(error) => return Err(handle.read_error()(error)),
+        }
+    }
+    Ok(())
+}
+
 impl Runner {
     /// Reads the groups of an account that jobs write to.
     ///

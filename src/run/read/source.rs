@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::groups::{certain, groups_with_carried};
+use super::groups::{certain, groups_with_carried, look_for};
 use super::members::read_members;
 use crate::config::settled::JobConfig;
 use crate::mapping::BoundMapping;
@@ -13,7 +13,7 @@ use crate::model::{
 };
 use crate::plan::base::Base;
 use crate::plan::{in_scope, name_by_links};
-use crate::provider::{self, MemberAsk, ReadError, Role};
+use crate::provider::{self, MemberAsk, Role};
 use crate::run::accounts::{Handle, Meter, Runner};
 use crate::run::error::{RunError, staging_error};
 
@@ -158,23 +158,8 @@ impl Runner {
             .await
             .map_err(source.read_error())?;
         certain(&source.name, &source_certificate)?;
-        // A group is missing only when it can't be found by id either.
-        for link in &base.groups {
-            if source_rows.iter().any(|row| row.id == link.source) {
-                continue;
-            }
-            match source.adapter.group(&link.source).await {
-                Ok(row) => source_rows.extend(row),
-                // Whether it is there is not known, so nothing is missing for not being listed.
-                Err(ReadError::Call(error)) if error.is_of_the_question() => {
-                    let id = &link.source;
-                    source_certificate
-                        .left_out
-                        .push(format!("group {id} could not be looked for: {error}"));
-                }
-                Err(error) => return Err(source.read_error()(error)),
-            }
-        }
+        let linked = base.groups.iter().map(|link| link.source.as_str());
+        look_for(&source, linked, &mut source_rows, &mut source_certificate).await?;
         let mut source_groups = groups_with_carried(
             store,
             &job.source_account,

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::again::target_fields;
-use super::groups::{Belief, GroupsToWrite, certain, groups_with_carried, nameable};
+use super::groups::{Belief, GroupsToWrite, certain, groups_with_carried, look_for, nameable};
 use super::members::read_members;
 use super::sides::Sides;
 use super::source::Begun;
@@ -18,6 +18,7 @@ use crate::model::{
 };
 use crate::plan::base::Base;
 use crate::provider::{self, MemberAsk, Role};
+use crate::run::ToUndo;
 use crate::run::accounts::{Meter, Runner};
 use crate::run::error::{RunError, staging_error};
 
@@ -124,11 +125,13 @@ pub(in crate::run) struct TargetMembers {
 }
 
 impl Runner {
-    /// Logs in at the target, where that was not done yet, and reads its groups.
+    /// Logs in at the target, where that was not done yet, and reads its groups: what it lists, and of those
+    /// that the job has linked, or a run that is to be undone made, whatever it does not list as well.
     pub(in crate::run) async fn read_target_groups(
         &self,
         job: &JobConfig,
         begun: &Begun,
+        to_undo: Option<&ToUndo>,
     ) -> Result<TargetGroups, RunError> {
         let progress = &self.inner.options.progress;
         let target = &begun.target;
@@ -150,11 +153,20 @@ impl Runner {
         // Finding partners by external id takes the details of every group that might be one.
         let wanted = |id: &str, _name: &str| !everything_linked || targets.contains(id);
         let GroupsToWrite {
-            rows,
-            certificate,
+            mut rows,
+            mut certificate,
             belief,
         } = self.groups_to_write(target, &wanted).await?;
         certain(&target.name, &certificate)?;
+        let linked = begun.base.groups.iter().map(|link| link.target.as_str());
+        let of_the_run = to_undo.into_iter().flat_map(ToUndo::groups);
+        look_for(
+            target,
+            linked.chain(of_the_run),
+            &mut rows,
+            &mut certificate,
+        )
+        .await?;
         let schema = provider::schema(target.adapter.kind());
         let groups = groups_with_carried(self.store(), &job.target_account, &rows, schema)?;
         Ok(TargetGroups {

@@ -82,7 +82,7 @@ impl Context {
         jobs.sort();
         jobs.dedup();
         // Those of pairs that the config does not know any more are no jobs.
-        jobs.retain(|job| pair_of(&config, job).is_some());
+        jobs.retain(|job| config::implicit_pair(&config, job).is_some());
         if let [only] = jobs.as_slice() {
             know_job(&mut config, only)?;
         }
@@ -166,23 +166,15 @@ pub(super) fn find_job<'a>(config: &'a Config, name: &str) -> Result<&'a JobConf
     })
 }
 
-/// Returns the providers that the name of a job of a pair names, where the config has both.
-fn pair_of<'a>(config: &Config, name: &'a str) -> Option<(&'a str, &'a str)> {
-    let pairs = name.match_indices("-to-");
-    let mut pairs = pairs.map(|(at, to)| (&name[..at], &name[at + to.len()..]));
-    let known = |name: &str| config.providers.contains_key(name);
-    pairs.find(|(from, to)| known(from) && known(to))
-}
-
 /// Tells whether a name is that of the job of a pair of providers that the config has.
 pub(super) fn names_a_pair(config: &Config, name: &str) -> bool {
-    pair_of(config, name).is_some()
+    config::implicit_pair(config, name).is_some()
 }
 
 /// Finds the job of a run or of a saved plan, which may be the one of a pair of providers for which none is
 /// configured. One that was renamed since is another job.
 pub(super) fn know_job(config: &mut Config, name: &str) -> Result<(), CommandError> {
-    let of_pair = pair_of(config, name);
+    let of_pair = config::implicit_pair(config, name);
     let is_configured = |(from, to): (&str, &str)| {
         let mut jobs = config.jobs.values();
         jobs.any(|job| job.name == name || (job.source == from && job.target == to))

@@ -21,6 +21,16 @@ pub enum ImplicitJobError {
     /// A configured job has the name that the implicit job would have.
     #[error("A job {} is configured: name it instead of its providers, or rename it.", quoted(.0))]
     NameTaken(String),
+    /// The name of the job could stand for another pair as well.
+    #[error("The job of {} and {} would be named {}, which could be that of other providers too: configure a job of another name, or rename one of them.", quoted(.from), quoted(.to), quoted(.name))]
+    AmbiguousName {
+        /// The source.
+        from: String,
+        /// The target.
+        to: String,
+        /// The name.
+        name: String,
+    },
     /// The job would mail people who log in at the source.
     #[error("Users who log in to {} would become contacts at {}: configure a job with `users_as_contacts = true` if that is meant.", quoted(.0), quoted(.1))]
     UsersAsContacts(String, String),
@@ -57,6 +67,13 @@ pub fn implicit_job(config: &Config, from: &str, to: &str) -> Result<JobConfig, 
     if config.jobs.contains_key(&name) {
         return Err(ImplicitJobError::NameTaken(name));
     }
+    if implicit_pair(config, &name).is_none() {
+        return Err(ImplicitJobError::AmbiguousName {
+            from: from.to_owned(),
+            to: to.to_owned(),
+            name,
+        });
+    }
     let job = JobConfig {
         source_account: source.state_key(),
         target_account: target.state_key(),
@@ -82,6 +99,17 @@ pub fn implicit_job(config: &Config, from: &str, to: &str) -> Result<JobConfig, 
             keys,
         })
     }
+}
+
+/// Returns the providers that the name of an implicit job stands for; nothing where it could stand for
+/// several pairs, since what is remembered is remembered by the name.
+pub fn implicit_pair<'a>(config: &Config, name: &'a str) -> Option<(&'a str, &'a str)> {
+    let pairs = name.match_indices("-to-");
+    let pairs = pairs.map(|(at, to)| (&name[..at], &name[at + to.len()..]));
+    let known = |name: &str| config.providers.contains_key(name);
+    let mut pairs = pairs.filter(|(from, to)| known(from) && known(to));
+    let pair = pairs.next()?;
+    pairs.next().is_none().then_some(pair)
 }
 
 fn provider<'a>(config: &'a Config, name: &str) -> Result<&'a ProviderConfig, ImplicitJobError> {

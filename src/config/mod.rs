@@ -30,7 +30,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use diagnostics::{Diagnostics, Severity, Sink, Warning};
-pub use implicit::{ImplicitJobError, implicit_job};
+pub use implicit::{ImplicitJobError, implicit_job, implicit_pair};
 pub use json_schema::{FieldRow, fields_table, json_schema};
 pub use settled::Config;
 pub use starter::starter;

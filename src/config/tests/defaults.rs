@@ -365,6 +365,29 @@ fn the_implicit_job_has_the_defaults() {
     );
 }
 
+/// What is remembered of such a job is remembered by its name.
+#[test]
+fn an_implicit_job_has_a_name_that_stands_for_no_other_pair() {
+    let mut known = config(SMALL);
+    for (name, like) in [("crm-to-mail", "crm"), ("mail-to-mail", "mail")] {
+        let mut provider = known.providers[like].clone();
+        provider.account_id = Some(name.to_owned());
+        known.providers.insert(name.to_owned(), provider);
+    }
+    for (from, to) in [("crm", "mail-to-mail"), ("crm-to-mail", "mail")] {
+        assert_eq!(
+            implicit_job(&known, from, to).unwrap_err(),
+            ImplicitJobError::AmbiguousName {
+                from: from.to_owned(),
+                to: to.to_owned(),
+                name: "crm-to-mail-to-mail".to_owned(),
+            }
+        );
+    }
+    assert_eq!(implicit_pair(&known, "crm-to-mail-to-mail"), None);
+    assert_eq!(implicit_pair(&known, "crm-to-mail"), Some(("crm", "mail")));
+}
+
 #[test]
 fn the_schema_describes_every_table() {
     let schema = json_schema();

@@ -184,6 +184,9 @@ struct FailureRow<'a> {
     item: String,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     accepted: bool,
+    /// Whether nobody refused it, and it is not known whether it is done.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    unknown: bool,
     op: &'a str,
     group: Option<&'a str>,
     member: Option<&'a str>,
@@ -196,6 +199,7 @@ impl<'a> FailureRow<'a> {
         let item = failure.item();
         FailureRow {
             accepted: accepted.contains(&item),
+            unknown: failure.is_unknown(),
             item,
             op: &failure.op,
             group: failure.group.as_deref(),

@@ -131,14 +131,22 @@ fn requests_sentence(report: &RunReport) -> Option<String> {
 }
 
 fn failures(out: &mut dyn Write, failures: &[ItemFailure], verbose: bool) -> io::Result<()> {
+    let (unknown, refused): (Vec<&ItemFailure>, Vec<&ItemFailure>) =
+        failures.iter().partition(|failure| failure.is_unknown());
+    failures_of(out, "Refused by the provider", &refused, verbose)?;
+    failures_of(out, "Not known whether it is done", &unknown, verbose)
+}
+
+fn failures_of(
+    out: &mut dyn Write,
+    title: &str,
+    failures: &[&ItemFailure],
+    verbose: bool,
+) -> io::Result<()> {
     if failures.is_empty() {
         return Ok(());
     }
-    heading(
-        out,
-        "Refused by the provider",
-        &count(failures.len() as u64, "item", "items"),
-    )?;
+    heading(out, title, &count(failures.len() as u64, "item", "items"))?;
     let shown = limit(failures.len(), verbose);
     for failure in &failures[..shown] {
         let who = match (&failure.member, &failure.group) {

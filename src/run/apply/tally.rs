@@ -26,12 +26,17 @@ pub struct ItemFailure {
 }
 
 impl ItemFailure {
+    /// Tells whether nobody refused it: whether it is done, or how its group stands, could not be read.
+    pub fn is_unknown(&self) -> bool {
+        self.untold || self.op == "list_group"
+    }
+
     /// Names the item as people accept it.
     pub fn item(&self) -> String {
-        let reason = match self.op.as_str() {
-            _ if self.untold => BlockedReason::IncompleteRead,
-            "list_group" => BlockedReason::IncompleteRead,
-            _ => BlockedReason::ValueRefused,
+        let reason = if self.is_unknown() {
+            BlockedReason::IncompleteRead
+        } else {
+            BlockedReason::ValueRefused
         };
         let reason = reason.as_str();
         item_id(

@@ -315,6 +315,12 @@ pub trait Source: Send + Sync {
 
     /// Predicts how many requests reading the groups takes, without sending any.
     fn predicted_reads(&self, groups: &[GroupRow], target: bool) -> u64;
+
+    /// Predicts how many requests reading everything takes, of an account with these groups and
+    /// `account` people.
+    fn predicted_everything(&self, groups: &[GroupRow], _account: u64) -> u64 {
+        self.predicted_reads(groups, false)
+    }
 }
 
 /// A provider that can also be written.

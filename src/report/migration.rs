@@ -64,15 +64,21 @@ pub fn write_assessment_text(
     if plan.is_empty() {
         return Ok(());
     }
+    let copying = estimate
+        .accounts
+        .iter()
+        .map(|account| account.copying)
+        .sum();
+    let copying = count(copying, "request", "requests");
     match export {
         Some(directory) => writeln!(
             out,
-            "\nBefore anything is written, both accounts are copied into {}.",
+            "\nBefore anything is written, both accounts are copied into {}, which takes about {copying} more.",
             harmless(directory)
         )?,
         None => writeln!(
             out,
-            "\nNo copy of the accounts is made: `{} --export DIR` makes one of both before the first write, as `{ROSTERD} export {} --out DIR` and `{ROSTERD} export {} --out DIR` do.",
+            "\nNo copy of the accounts is made: `{} --export DIR` makes one of both before the first write, in about {copying} more, as `{ROSTERD} export {} --out DIR` and `{ROSTERD} export {} --out DIR` do.",
             harmless(command),
             harmless(&plan.source),
             harmless(&plan.target),
@@ -640,7 +646,7 @@ fn estimate_json(estimate: &Estimate) -> Value {
             json!({
                 "provider": account.provider, "reads": account.reads, "writes": account.writes,
                 "seconds": account.seconds, "requests_per_minute": account.requests_per_minute,
-                "requests_per_day": account.requests_per_day, "sent_today": account.sent_today,
+                "requests_per_day": account.requests_per_day, "sent_today": account.sent_today, "copying": account.copying,
             })
         })
         .collect();

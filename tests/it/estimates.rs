@@ -157,6 +157,15 @@ async fn hold(source: ProviderKind) {
         let predicted = estimate.accounts.iter().map(|account| account.writes).sum();
         let sent = report.requests.values().sum();
         compare(&mut wrong, &format!("{place}, writes"), predicted, sent);
+        // The copy of the source, which the migration changed nothing of.
+        bench.rest().await;
+        let copied = bench.runner().read_everything(&from).await.unwrap();
+        compare(
+            &mut wrong,
+            &format!("copy before {place}"),
+            estimate.accounts[0].copying,
+            copied.requests,
+        );
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

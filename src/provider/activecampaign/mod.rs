@@ -389,6 +389,16 @@ impl Source for ActiveCampaign {
             read::predicted_users(groups)
         }
     }
+
+    fn predicted_everything(&self, groups: &[GroupRow], _account: u64) -> u64 {
+        // Each user group is read in full.
+        let each = if self.has_lists() {
+            0
+        } else {
+            groups.len() as u64
+        };
+        self.predicted_reads(groups, false) + each
+    }
 }
 
 impl Target for ActiveCampaign {

@@ -166,6 +166,10 @@ impl Source for Emfluence {
     fn predicted_reads(&self, groups: &[GroupRow], _target: bool) -> u64 {
         read::predicted(groups)
     }
+
+    fn predicted_everything(&self, groups: &[GroupRow], account: u64) -> u64 {
+        read::predicted_everything(groups, account)
+    }
 }
 
 impl Target for Emfluence {

@@ -414,9 +414,16 @@ impl Emfluence {
 /// Predicts the requests that reading so many groups takes, the other side's addresses apart.
 ///
 /// A target is asked for addresses one by one where that takes fewer requests than reading the
-/// whole account; how many that are shows only once the listings are read.
+/// whole account; how many that are shows only once the listings are read. That nobody is in none of the
+/// groups, or in several, is assumed.
 pub(super) fn predicted(groups: &[GroupRow]) -> u64 {
-    predicted_listings(groups) + 1 + by_group(groups)
+    let listed = groups.iter().filter_map(|group| group.member_count).sum();
+    predicted_target(groups, listed)
+}
+
+/// The same of a copy of an account that holds so many people, all of whom are read.
+pub(super) fn predicted_everything(groups: &[GroupRow], account: u64) -> u64 {
+    predicted_listings(groups) + account.div_ceil(SEARCH_ROWS).max(1)
 }
 
 /// The same of a target whose account holds so many people, all of whom are read where that takes

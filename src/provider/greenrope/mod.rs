@@ -140,6 +140,11 @@ impl Source for GreenRope {
         // account.
         groups.len() as u64 * 2 + 2 + u64::from(target)
     }
+
+    fn predicted_everything(&self, groups: &[GroupRow], _account: u64) -> u64 {
+        // The list of groups and the custom fields as well.
+        self.predicted_reads(groups, true) + 2
+    }
 }
 
 impl Target for GreenRope {

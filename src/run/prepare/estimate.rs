@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Prepared;
-use crate::model::{GroupKind, GroupRow, GroupStatus, Record, Takes};
+use crate::model::{GroupKind, GroupRow, GroupStatus, Record, Snapshot, Takes};
 use crate::plan::{Edit, PairIx};
 use crate::run::accounts::{Handle, Runner};
 use crate::run::error::RunError;
@@ -32,6 +32,8 @@ pub struct AccountEstimate {
     /// Seconds that they take: at the configured pace, or as long as the account took to answer so
     /// far where that is longer.
     pub seconds: u64,
+    /// Requests that a copy of the whole account takes, where one is made first; in none of the others.
+    pub copying: u64,
     /// The configured pace.
     pub requests_per_minute: Option<u32>,
     /// The configured cap on the requests of a day.
@@ -87,6 +89,14 @@ impl Runner {
                 reads,
                 writes,
                 seconds: seconds.ceil() as u64 + waits,
+                copying: copying(
+                    &handle,
+                    if *provider == plan.source {
+                        &prepared.sides.source
+                    } else {
+                        &prepared.sides.target
+                    },
+                ),
                 requests_per_minute: handle.requests_per_minute,
                 requests_per_day: handle.account.options().requests_per_day,
                 sent_today: self.requests_of_a_day(&handle)?,
@@ -128,17 +138,7 @@ fn verification(target: &Handle, prepared: &Prepared, now: u64) -> u64 {
             *added.entry(*pair).or_default() += members.len() as u64;
         }
     }
-    let row = |count: u64| GroupRow {
-        id: String::new(),
-        wire: Record::new(),
-        kind: GroupKind::Static,
-        status: GroupStatus::Active,
-        test_group: false,
-        auto_response: false,
-        member_count: Some(count),
-        detailed: false,
-        unread: None,
-    };
+    let row = |count: u64| sized(GroupKind::Static, Some(count));
     let (mut then, mut afterwards) = (Vec::new(), Vec::new());
     for (at, pair) in plan.pairs.iter().enumerate() {
         let more = added.get(&PairIx(at as u32)).copied().unwrap_or_default();
@@ -155,6 +155,34 @@ fn verification(target: &Handle, prepared: &Prepared, now: u64) -> u64 {
     now + adapter
         .predicted_target(&afterwards, account)
         .saturating_sub(then)
+}
+
+/// Predicts the requests of reading all of an account, as an export does.
+fn copying(handle: &Handle, side: &Snapshot) -> u64 {
+    let groups = side.groups.seen();
+    let rows: Vec<GroupRow> = groups
+        .iter()
+        .map(|group| sized(group.kind, group.member_count))
+        .collect();
+    // Of whom nobody asked there may be more.
+    let largest = rows.iter().filter_map(|row| row.member_count).max();
+    let account = (side.members.len() as u64).max(largest.unwrap_or_default());
+    handle.adapter.predicted_everything(&rows, account)
+}
+
+/// A group of which only the size matters.
+fn sized(kind: GroupKind, member_count: Option<u64>) -> GroupRow {
+    GroupRow {
+        id: String::new(),
+        wire: Record::new(),
+        kind,
+        status: GroupStatus::Active,
+        test_group: false,
+        auto_response: false,
+        member_count,
+        detailed: false,
+        unread: None,
+    }
 }
 
 #[cfg(test)]

@@ -22,9 +22,6 @@ use crate::report::quoted;
 use crate::run::{MeantGroup, NamedGroup, RunError, Runner, RunnerOptions};
 use crate::state::{RunRecord, Store};
 
-/// So many of the newest runs tell which jobs there are.
-const MANY_RUNS: usize = 1_000;
-
 /// The surroundings of a command.
 pub(super) struct Context {
     pub(super) global: GlobalArgs,
@@ -67,8 +64,8 @@ impl Context {
         Ok(self.with_state(config))
     }
 
-    /// Loads the config with the job of a pair of providers that a migration made, where the config names no
-    /// job and the state database knows of only one.
+    /// Loads the config with the jobs of pairs of providers that migrations made, where the config names no
+    /// job.
     pub(super) fn config_with_job(&self) -> Result<Config, CommandError> {
         let mut config = self.config()?;
         if !config.jobs.is_empty() {
@@ -77,14 +74,14 @@ impl Context {
         let Some(store) = Context::existing_store(&config)? else {
             return Ok(config);
         };
-        let runs = store.history(None, MANY_RUNS)?;
-        let mut jobs: Vec<String> = runs.into_iter().map(|run| run.job).collect();
-        jobs.sort();
-        jobs.dedup();
-        // Those of pairs that the config does not know any more are no jobs.
-        jobs.retain(|job| config::implicit_pair(&config, job).is_some());
-        if let [only] = jobs.as_slice() {
-            know_job(&mut config, only)?;
+        for job in store.job_names()? {
+            let Some((from, to)) = config::implicit_pair(&config, &job) else {
+                continue;
+            };
+            // Those of pairs that the config does not know any more, or that can't be made, are no jobs.
+            if let Ok(made) = config::implicit_job(&config, from, to) {
+                config.jobs.insert(job, made);
+            }
         }
         Ok(config)
     }

@@ -65,6 +65,15 @@ impl Store {
         })
     }
 
+    /// Returns the names of all jobs that were ever known, in their order.
+    pub fn job_names(&self) -> Result<Vec<String>, StateError> {
+        self.read(|connection| {
+            let mut select = connection.prepare_cached("SELECT name FROM jobs ORDER BY name")?;
+            let names = select.query_map([], |row| row.get(0))?;
+            names.collect::<rusqlite::Result<_>>().map_err(Into::into)
+        })
+    }
+
     /// Notes of which run the taking back has begun and has not come to its end; nothing once it has, or
     /// is given up.
     pub fn set_open_undo(&self, job: &str, run: Option<&str>) -> Result<(), StateError> {

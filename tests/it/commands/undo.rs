@@ -143,6 +143,33 @@ fn the_run_of_a_pair_without_a_job_is_taken_back() {
 }
 
 #[test]
+fn each_pair_that_was_migrated_is_seen() {
+    let bed = Bed::new();
+    let config = bed.config("");
+    let providers = config.split("[jobs.").next().unwrap();
+    let mail = providers.find("[providers.mail]").unwrap();
+    let again = providers[mail..].split("\n[providers.crm]").next().unwrap();
+    let again = again.replace("providers.mail", "providers.post");
+    bed.write("rosterd.toml", &format!("{providers}\n{again}"));
+    for pair in ["--from crm --to mail", "--from crm --to post"] {
+        bed.line(&format!("migrate {pair} --yes")).assert(0);
+    }
+    let status = bed.run(&["status", "--format", "json"]);
+    let status = status.json(&["jobs"]);
+    let jobs = status["jobs"].as_array().unwrap().iter();
+    let names: Vec<&str> = jobs.map(|job| job["job"].as_str().unwrap()).collect();
+    assert_eq!(names, ["crm-to-mail", "crm-to-post"]);
+    // Which of them is meant has to be said.
+    let unnamed = bed.line("sync");
+    let said = unnamed.complaint(2);
+    assert!(
+        said.contains("crm-to-post") && said.contains("crm-to-mail"),
+        "{said}"
+    );
+    bed.line("sync crm-to-mail").assert(0);
+}
+
+#[test]
 fn a_refused_undo_is_saved_before_it_is_approved() {
     let bed = Bed::new();
     bed.sync();

@@ -24,8 +24,8 @@ impl Story<'_> {
     pub(super) async fn review(&mut self) -> anyhow::Result<PathBuf> {
         self.chapter()?;
         self.command(&format!("plan {ONWARD} --out plan.json"))?;
-        let planned = Box::pin(self.stage.runner.plan(ONWARD)).await?;
-        let file = self.save("plan.json", &planned)?;
+        let mut planned = Box::pin(self.stage.runner.plan(ONWARD)).await?;
+        let file = self.save("plan.json", &mut planned)?;
         self.show(abridge, |out| write_plan_text(out, &planned, false))?;
         let counted = Counted::of(&planned.plan);
         self.say(&format!(
@@ -106,9 +106,10 @@ impl Story<'_> {
     }
 
     /// Saves a plan as `--out` does.
-    pub(super) fn save(&self, name: &str, planned: &Planned) -> anyhow::Result<PathBuf> {
+    pub(super) fn save(&self, name: &str, planned: &mut Planned) -> anyhow::Result<PathBuf> {
         let file = self.stage.directory().join(name);
         save_plan(&file, planned).with_context(|| format!("saving {}", file.display()))?;
+        planned.saved = Some(name.to_owned());
         Ok(file)
     }
 

@@ -149,8 +149,8 @@ impl Story<'_> {
         self.command(&format!("undo {id} --out undo.json"))?;
         let run = self.stage.runner.store().run(id)?;
         let run = run.with_context(|| format!("run {id} is not in the history"))?;
-        let planned = Box::pin(self.stage.runner.undo(&run)).await?;
-        let file = self.save("undo.json", &planned)?;
+        let mut planned = Box::pin(self.stage.runner.undo(&run)).await?;
+        let file = self.save("undo.json", &mut planned)?;
         self.show(abridge, |out| write_plan_text(out, &planned, false))?;
         self.say("")?;
         self.command("apply undo.json")?;

@@ -19,6 +19,7 @@
 //! | remember | [`state`] | links, bases, journal, runs, and whole copies of them; the only module that knows SQL |
 //! | carry out | [`run`] | one run end to end, in rooms that use only those before them: accounts, read, settle, prepare, apply, record; the only module that sees everything |
 //! | repeat | [`daemon`], [`schedule`] | cron lines in time zones, several jobs, signals |
+//! | serve | [`web`] | the status page, metrics and the API of the running service; asks the loop, and never a provider |
 //! | show | [`report`], [`cli`] | text and JSON of plans, runs, failures, groups and links, and the files of an export; one file per command |
 //! | rehearse | [`emulator`], [`demo`], [`rehearsal`] | stand-ins for the providers, stricter than the services, which share no code with the adapters; and the engine itself over copies of both real accounts |
 //!
@@ -120,3 +121,4 @@ mod spool;
 pub mod state;
 #[cfg(test)]
 mod testing;
+pub mod web;

@@ -11,6 +11,7 @@ use crate::program::ROSTERD;
 use crate::report::harmless;
 use crate::run::{RunError, state_exit_code};
 use crate::state::{LockError, StateError};
+use crate::web::WebError;
 
 /// A failure of a command, ready to be printed.
 #[derive(Debug)]
@@ -174,6 +175,17 @@ impl From<RunError> for CommandError {
 impl From<StateError> for CommandError {
     fn from(error: StateError) -> Self {
         CommandError::from_error(ExitCode::of(state_exit_code(&error)), &error)
+    }
+}
+
+impl From<WebError> for CommandError {
+    fn from(error: WebError) -> Self {
+        match &error {
+            WebError::Listen { .. } => CommandError::from_error(ExitCode::Usage, &error).hint(
+                "another program listens there, or the system refuses it: give `daemon.listen` another port, or leave it out for a service without HTTP",
+            ),
+            WebError::Token(_) => CommandError::from_error(ExitCode::Failed, &error),
+        }
     }
 }
 

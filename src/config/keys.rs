@@ -427,13 +427,17 @@ const DAEMON: &[Key] = &[
     key(
         "listen",
         Listen,
-        "Where the status page listens; another address than loopback needs `admin_token`.",
-    )
-    .or("\"127.0.0.1:8087\""),
+        "Where the status page, the metrics and the API listen; another address than loopback needs `admin_token`. Without it there is no HTTP.",
+    ),
+    key(
+        "hosts",
+        Texts,
+        "Further names under which the status page is reached, as a proxy before it passes them on.",
+    ),
     key(
         "admin_token",
         Secret,
-        "The token that signs in at the status page.",
+        "The token that signs in at the status page and opens the API.",
     ),
     key(
         "grace",

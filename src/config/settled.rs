@@ -356,8 +356,10 @@ pub struct JobConfig {
 /// The service.
 #[derive(Clone, Debug)]
 pub struct DaemonConfig {
-    /// Where the status page listens.
-    pub listen: std::net::SocketAddr,
+    /// Where the status page, the metrics and the API listen; nowhere without it.
+    pub listen: Option<std::net::SocketAddr>,
+    /// Further names under which they are reached, in lower case.
+    pub hosts: Vec<String>,
     /// The token that signs in.
     pub admin_token: Option<Secret>,
     /// How long a request in flight may take when the service is asked to stop.

@@ -163,6 +163,13 @@ impl Agenda {
         decision
     }
 
+    /// Takes down that a run of a job begins that somebody asked for; tells whether it may, which it
+    /// may not while another one is going on.
+    pub(crate) fn begin(&mut self, name: &str) -> bool {
+        let job = self.jobs.get_mut(name).filter(|job| !job.running);
+        job.map(|job| job.running = true).is_some()
+    }
+
     /// Tells whether a run of a job is going on.
     pub(crate) fn is_running(&self, name: &str) -> bool {
         self.jobs.get(name).is_some_and(|job| job.running)

@@ -18,6 +18,7 @@ use crate::report::opt_outs_wait;
 use crate::run::{Outcome, RunError, RunReport, Runner, RunnerOptions, SyncOptions};
 use crate::signals::Asked;
 use crate::state::{Guard, LockError, Locks, Store};
+use crate::web::{Answer, Order, Web};
 
 /// The longest sleep: jobs are paused, and clocks are set, without an event that says so.
 const LONGEST_SLEEP: Duration = Duration::from_secs(15);
@@ -39,6 +40,8 @@ enum Event {
     Ended(Box<RunEnded>),
     /// A signal.
     Asked(Asked),
+    /// A run that somebody asked for at the status page or the API.
+    Ordered(Order),
     /// systemd wants to hear something.
     Watchdog,
     /// Old history is to be deleted.
@@ -63,6 +66,8 @@ pub(super) async fn serve(options: ServiceOptions) -> anyhow::Result<u8> {
         Err(error) => return Err(error.into()),
     };
     let store = Arc::new(Store::open(&config.state_path, (runner.clock)())?);
+    // An address that is taken is found out before anything runs.
+    let mut web = Web::start(&Arc::new(config.clone()), runner.clock.clone())?;
     let mut service = Service::begin(config, store, runner)?;
     systemd::tell(NotifyState::Ready);
     tracing::info!(jobs = service.config.jobs.len(), "The service is running.");
@@ -72,8 +77,10 @@ pub(super) async fn serve(options: ServiceOptions) -> anyhow::Result<u8> {
     let watchdog = systemd::watchdog_period();
     let mut feed = watchdog.map(|period| Instant::now() + period);
     loop {
+        web.beat();
         let event = tokio::select! {
             Some(asked) = asked.recv() => Event::Asked(asked),
+            order = web.next_order() => Event::Ordered(order),
             Some(ended) = service.runs.join_next_with_id() => Event::Ended(Box::new(ended)),
             () = sleep_until(prune) => Event::Prune,
             () = sleep_until(feed.unwrap_or(wake)), if feed.is_some() => Event::Watchdog,
@@ -83,7 +90,8 @@ pub(super) async fn serve(options: ServiceOptions) -> anyhow::Result<u8> {
             Event::Look => {}
             Event::Ended(ended) => service.take_in(*ended),
             Event::Asked(Asked::Stop) => break,
-            Event::Asked(Asked::Reload) => service.reload(&*reload),
+            Event::Asked(Asked::Reload) => service.reload(&*reload, &mut web),
+            Event::Ordered(order) => service.obey(order),
             Event::Watchdog => {
                 systemd::tell(NotifyState::Watchdog);
                 feed = watchdog.map(|period| Instant::now() + period);
@@ -96,7 +104,9 @@ pub(super) async fn serve(options: ServiceOptions) -> anyhow::Result<u8> {
         }
         wake = Instant::now() + service.look();
     }
+    web.stopping();
     service.stop(&mut asked).await;
+    web.stop().await;
     Ok(0)
 }
 
@@ -212,19 +222,44 @@ impl Service {
             tracing::warn!(job, %error, "The start of a run could not be noted.");
         }
         tracing::info!(job, catches_up, "A run begins.");
+        let options = SyncOptions {
+            approve: None,
+            trigger: "schedule",
+            unless_paused: true,
+        };
+        self.spawn(job, options);
+    }
+
+    /// Runs a job that somebody asked for, paused or not, as one that is named by hand.
+    fn obey(&mut self, order: Order) {
+        let Order {
+            job,
+            approve,
+            answer,
+        } = order;
+        let what = if self.agenda.begin(&job) {
+            tracing::info!(job, "A run begins that was asked for.");
+            let options = SyncOptions {
+                approve,
+                trigger: "web",
+                unless_paused: false,
+            };
+            self.spawn(job, options);
+            Answer::Begins
+        } else if self.config.jobs.contains_key(&job) {
+            Answer::Running
+        } else {
+            Answer::Unknown
+        };
+        // Whoever asked may have left; the run goes on all the same.
+        drop(answer.send(what));
+    }
+
+    fn spawn(&mut self, job: String, options: SyncOptions) {
         let (runner, name) = (self.runner.clone(), job.clone());
-        let handle = self.runs.spawn(async move {
-            runner
-                .sync(
-                    &name,
-                    SyncOptions {
-                        approve: None,
-                        trigger: "schedule",
-                        unless_paused: true,
-                    },
-                )
-                .await
-        });
+        let handle = self
+            .runs
+            .spawn(async move { runner.sync(&name, options).await });
         self.names.insert(handle.id(), job);
     }
 
@@ -294,7 +329,7 @@ impl Service {
 
     /// Takes on a new config, or keeps the old one when the new one is wrong. Runs that are going
     /// on finish with the old one.
-    fn reload(&mut self, read: &dyn Fn() -> Result<Config, String>) {
+    fn reload(&mut self, read: &dyn Fn() -> Result<Config, String>, web: &mut Web) {
         let new = match read() {
             Ok(new) if new.state_path != self.config.state_path => {
                 tracing::error!(
@@ -308,6 +343,13 @@ impl Service {
                 return;
             }
         };
+        let listens = match web.prepare(&new) {
+            Ok(listens) => listens,
+            Err(error) => {
+                tracing::error!(%error, "The new config can't be followed; the old one stays.");
+                return;
+            }
+        };
         let diff = reload::compare(&self.config, &new);
         let now = self.now();
         reload::follow(&mut self.agenda, &diff, &new, now);
@@ -315,6 +357,7 @@ impl Service {
         let (added, removed) = (diff.added.len(), diff.removed.len());
         let changed = diff.retimed.len() + diff.changed.len();
         self.config = Arc::new(new);
+        web.follow(&self.config, listens);
         // Secrets may have changed as well, and a new runner fetches them anew.
         self.runner = Runner::new(
             self.config.clone(),

@@ -7,6 +7,7 @@ use crate::daemon;
 use crate::program::ROSTERD;
 use crate::run::RunError;
 use crate::state::StateError;
+use crate::web::WebError;
 
 /// Runs every job on its schedule until it is asked to stop. One per state database.
 ///
@@ -36,7 +37,10 @@ pub(crate) async fn cmd_run(context: &Context, _args: &RunArgs) -> Result<ExitCo
         Ok(_) => Ok(ExitCode::Done),
         Err(error) => Err(match error.downcast::<StateError>() {
             Ok(error) => error.into(),
-            Err(error) => CommandError::from_any(ExitCode::Failed, &error),
+            Err(error) => match error.downcast::<WebError>() {
+                Ok(error) => error.into(),
+                Err(error) => CommandError::from_any(ExitCode::Failed, &error),
+            },
         }),
     }
 }

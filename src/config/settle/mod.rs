@@ -211,16 +211,6 @@ pub(super) fn settle(root: &Section, text: &str, file: &Path, sink: &mut Sink) -
 
 /// Says of each key without effect in this version that it has none.
 fn warn_of_idle_keys(settling: &mut Settling<'_>, root: &Section) {
-    let daemon = root.table("daemon");
-    let hint = "leave it out; it stays valid for the version that has a status page";
-    for key in ["listen", "admin_token"] {
-        if daemon.entry(key).is_some() {
-            let message = format!("`daemon.{key}` has no effect: this version has no status page.");
-            settling
-                .sink
-                .warn(&daemon.span_of(key), message, Some(hint.to_owned()));
-        }
-    }
     if root.entry("notify").is_some() {
         let hint = "watch the exit codes, the log or `rosterd status`";
         let message = "`[notify]` has no effect: this version sends no notifications.";
@@ -231,10 +221,13 @@ fn warn_of_idle_keys(settling: &mut Settling<'_>, root: &Section) {
 }
 
 fn daemon(settling: &mut Settling<'_>, section: &Section) -> Option<DaemonConfig> {
-    let Some(Item::Listen(listen)) = section.item("listen") else {
-        return None;
+    let listen = match section.item("listen") {
+        Some(Item::Listen(listen)) => Some(listen),
+        _ => None,
     };
-    if !listen.ip().is_loopback() && section.entry("admin_token").is_none() {
+    if listen.is_some_and(|listen| !listen.ip().is_loopback())
+        && section.entry("admin_token").is_none()
+    {
         let hint = "add `admin_token`, or listen on 127.0.0.1";
         settling.sink.error(
             &section.span_of("listen"),
@@ -245,8 +238,10 @@ fn daemon(settling: &mut Settling<'_>, section: &Section) -> Option<DaemonConfig
             Some(hint.to_owned()),
         );
     }
+    let hosts = section.texts("hosts").into_iter();
     Some(DaemonConfig {
         listen,
+        hosts: hosts.map(|name| name.value.to_lowercase()).collect(),
         admin_token: settling.secret(section, "admin_token"),
         grace: section.duration("grace"),
     })

@@ -406,14 +406,6 @@ fn addresses_are_encrypted_and_complete() {
        |          ^^^^^^^^^^^^
        |
        = hint: add `admin_token`, or listen on 127.0.0.1
-
-    warning: `daemon.listen` has no effect: this version has no status page.
-      --> rosterd.toml:14:10
-       |
-    14 | listen = "0.0.0.0:80"
-       |          ^^^^^^^^^^^^
-       |
-       = hint: leave it out; it stays valid for the version that has a status page
     "#);
     assert_snapshot!(with("[notify]\nalive = \"http://ping.example.org\"\n[providers.crm.http]\nconcurrency = 5\ntimeout = \"0s\"\n"), @r#"
     warning: `[notify]` has no effect: this version sends no notifications.

@@ -29,7 +29,8 @@ fn what_is_left_out_has_its_default() {
     let config = config(SMALL);
     assert_eq!(config.state_path, Path::new("etc/rosterd.db"));
     assert_eq!(config.retention, Duration::from_hours(400 * 24));
-    assert_eq!(config.daemon.listen.to_string(), "127.0.0.1:8087");
+    assert_eq!(config.daemon.listen, None, "no HTTP that nobody asked for");
+    assert!(config.daemon.hosts.is_empty());
     assert_eq!(config.daemon.grace, Duration::from_secs(30));
     assert!(config.daemon.admin_token.is_none());
     assert!(
@@ -183,29 +184,22 @@ command = ["/usr/local/bin/page-me", "now"]
 #[test]
 fn keys_that_this_version_does_not_act_on_are_named_once_each() {
     let text = SMALL.to_owned()
-        + "[daemon]\nlisten = \"127.0.0.1:9000\"\nadmin_token = { env = \"ADMIN\" }\ngrace = \"5s\"\n[notify]\nalive = \"https://ping.example.org/r\"\ncommand = [\"page-me\"]\n";
+        + "[daemon]\nlisten = \"127.0.0.1:9000\"\nhosts = [\"Rosterd.example.org\"]\nadmin_token = { env = \"ADMIN\" }\ngrace = \"5s\"\n[notify]\nalive = \"https://ping.example.org/r\"\ncommand = [\"page-me\"]\n";
     let (config, warnings) = parse(&text, Path::new("rosterd.toml")).unwrap();
     assert_eq!(config.daemon.grace, Duration::from_secs(5));
+    let listen = config.daemon.listen.map(|listen| listen.to_string());
+    assert_eq!(listen.as_deref(), Some("127.0.0.1:9000"));
+    assert_eq!(config.daemon.hosts, ["rosterd.example.org"]);
     let said: Vec<(&str, usize)> = warnings
         .iter()
         .map(|warning| (warning.message.as_str(), warning.line))
         .collect();
     assert_eq!(
         said,
-        [
-            (
-                "`daemon.listen` has no effect: this version has no status page.",
-                14
-            ),
-            (
-                "`daemon.admin_token` has no effect: this version has no status page.",
-                15
-            ),
-            (
-                "`[notify]` has no effect: this version sends no notifications.",
-                17
-            ),
-        ]
+        [(
+            "`[notify]` has no effect: this version sends no notifications.",
+            18
+        )]
     );
     let (_, warnings) = parse(SMALL, Path::new("rosterd.toml")).unwrap();
     assert!(warnings.is_empty(), "defaults are no reason to warn");

@@ -179,43 +179,13 @@ pub fn write_failures_json(
     accepted: &BTreeSet<(String, String)>,
 ) -> io::Result<()> {
     #[derive(Serialize)]
-    struct Document<'a> {
+    struct Document {
         version: u32,
-        failures: Vec<Row<'a>>,
-    }
-    #[derive(Serialize)]
-    struct Row<'a> {
-        item: &'a str,
-        job: &'a str,
-        accepted: bool,
-        what: &'a str,
-        group: Option<&'a str>,
-        member: Option<&'a str>,
-        reason: &'a str,
-        code: Option<&'a str>,
-        message: &'a str,
-        first_seen: String,
-        attempts: u32,
-        next_try: Option<String>,
-        remedy: String,
+        failures: Vec<FailureRow>,
     }
     let failures = failures
         .iter()
-        .map(|failure| Row {
-            item: &failure.note.item,
-            job: &failure.job,
-            accepted: accepted.contains(&(failure.job.clone(), failure.note.item.clone())),
-            what: &failure.note.what,
-            group: failure.note.group.as_deref(),
-            member: failure.note.member.as_deref(),
-            reason: &failure.note.reason,
-            code: failure.note.code.as_deref(),
-            message: &failure.note.message,
-            first_seen: failure.first_seen.to_string(),
-            attempts: failure.attempts,
-            next_try: failure.next_try.map(|next| next.to_string()),
-            remedy: remedy(failure),
-        })
+        .map(|failure| FailureRow::new(failure, accepted))
         .collect();
     write_document(
         out,
@@ -224,4 +194,57 @@ pub fn write_failures_json(
             failures,
         },
     )
+}
+
+/// An item that a provider refused or that nobody can sync, as JSON.
+#[derive(Clone, Debug, Serialize)]
+pub struct FailureRow {
+    /// The short name by which people accept it.
+    pub item: String,
+    /// The job.
+    pub job: String,
+    /// Whether a person has accepted it.
+    pub accepted: bool,
+    /// What kind of thing it is.
+    pub what: String,
+    /// The group, as it is shown.
+    pub group: Option<String>,
+    /// The person's address, or how somebody without one is named.
+    pub member: Option<String>,
+    /// The reason, as one of the words of the plan.
+    pub reason: String,
+    /// The provider's code.
+    pub code: Option<String>,
+    /// The provider's words, or the rule in a sentence.
+    pub message: String,
+    /// When it was seen first.
+    pub first_seen: String,
+    /// How often it was sent and refused.
+    pub attempts: u32,
+    /// When it is sent again; nothing for what waits for a person.
+    pub next_try: Option<String>,
+    /// What a person can do.
+    pub remedy: String,
+}
+
+impl FailureRow {
+    /// Takes a failure; `accepted` are those that somebody has accepted, by job and item.
+    pub fn new(failure: &FailureRecord, accepted: &BTreeSet<(String, String)>) -> FailureRow {
+        let note = &failure.note;
+        FailureRow {
+            item: note.item.clone(),
+            job: failure.job.clone(),
+            accepted: accepted.contains(&(failure.job.clone(), note.item.clone())),
+            what: note.what.clone(),
+            group: note.group.clone(),
+            member: note.member.clone(),
+            reason: note.reason.clone(),
+            code: note.code.clone(),
+            message: note.message.clone(),
+            first_seen: failure.first_seen.to_string(),
+            attempts: failure.attempts,
+            next_try: failure.next_try.map(|next| next.to_string()),
+            remedy: remedy(failure),
+        }
+    }
 }

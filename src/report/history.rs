@@ -57,9 +57,9 @@ pub fn write_history_text(
 /// What writing to `out` says.
 pub fn write_history_json(out: &mut dyn Write, runs: &[RunRecord]) -> io::Result<()> {
     #[derive(serde::Serialize)]
-    struct Document<'a> {
+    struct Document {
         version: u32,
-        runs: Vec<RunRow<'a>>,
+        runs: Vec<RunRow>,
     }
     write_document(
         out,
@@ -71,38 +71,51 @@ pub fn write_history_json(out: &mut dyn Write, runs: &[RunRecord]) -> io::Result
 }
 
 /// One run of the history as JSON.
-#[derive(serde::Serialize)]
-pub(super) struct RunRow<'a> {
-    run: &'a str,
-    job: &'a str,
-    trigger: &'a str,
-    started: String,
-    finished: Option<String>,
-    outcome: &'static str,
-    exit_code: Option<u8>,
-    wrote: bool,
-    summary: Cow<'a, serde_json::Value>,
-    approved: Option<&'a ApprovedBy>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    refusals: &'a [serde_json::Value],
-    error: Option<&'a str>,
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct RunRow {
+    /// The run's identifier.
+    pub run: String,
+    /// The job.
+    pub job: String,
+    /// What set it off.
+    pub trigger: String,
+    /// When it started.
+    pub started: String,
+    /// When it ended; nothing while it is running.
+    pub finished: Option<String>,
+    /// How it ended, or `running`.
+    pub outcome: &'static str,
+    /// The exit code it stands for.
+    pub exit_code: Option<u8>,
+    /// Whether it changed anything at the target.
+    pub wrote: bool,
+    /// The counts.
+    pub summary: serde_json::Value,
+    /// What a person let pass, where guards had refused the plan.
+    pub approved: Option<ApprovedBy>,
+    /// The guards that refused the run.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refusals: Vec<serde_json::Value>,
+    /// Why it could not go on.
+    pub error: Option<String>,
 }
 
-impl<'a> RunRow<'a> {
-    pub(super) fn new(run: &'a RunRecord) -> RunRow<'a> {
+impl RunRow {
+    /// Takes a run of the history.
+    pub fn new(run: &RunRecord) -> RunRow {
         RunRow {
-            run: &run.id,
-            job: &run.job,
-            trigger: &run.trigger,
+            run: run.id.clone(),
+            job: run.job.clone(),
+            trigger: run.trigger.clone(),
             started: run.started.to_string(),
             finished: run.finished.map(|finished| finished.to_string()),
             outcome: outcome(run),
             exit_code: run.exit_code,
             wrote: run.wrote,
-            summary: counts(run),
-            approved: run.approved.as_ref(),
-            refusals: run.refusals(),
-            error: run.error.as_deref(),
+            summary: counts(run).into_owned(),
+            approved: run.approved.clone(),
+            refusals: run.refusals().to_vec(),
+            error: run.error.clone(),
         }
     }
 }
@@ -148,7 +161,7 @@ pub(super) fn done(run: &RunRecord) -> String {
 }
 
 /// Says what a run did, in counts.
-pub(super) fn counted(run: &RunRecord) -> String {
+pub fn counted(run: &RunRecord) -> String {
     let words = summary(&summary_from_json(&run.summary), true);
     if words.is_empty() {
         "-".to_owned()

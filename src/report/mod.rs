@@ -41,10 +41,12 @@ pub use export::{
     Export, ExportTable, FileNote, Manifest, TableNote, is_manifest, write_export_text,
     write_manifest,
 };
-pub use failures::{remedy, write_accepted_text, write_failures_json, write_failures_text};
+pub use failures::{
+    FailureRow, remedy, write_accepted_text, write_failures_json, write_failures_text,
+};
 pub use groups::{write_groups_json, write_groups_text};
 pub use guide::write_guide;
-pub use history::{write_history_json, write_history_text};
+pub use history::{RunRow, counted, write_history_json, write_history_text};
 pub use inventory::{describe_inventory, inventory_json};
 pub use json::{FORMAT_VERSION, summary_from_json, summary_json, write_document};
 pub use links::{LinkRow, LinkState, Links, write_links_json, write_links_text};
@@ -53,7 +55,7 @@ pub use members::{
 };
 pub use migration::{write_assessment_in_short, write_assessment_json, write_assessment_text};
 pub use narrow::{concerns, narrow, tell_twins_apart};
-pub use page::{PageAbout, PageAccount, write_plan_html, write_show_html};
+pub use page::{PageAbout, PageAccount, page_policy, write_plan_html, write_show_html};
 pub use plan_json::{PlanList, write_plan_json};
 pub use plan_text::{write_plan_text, write_plans_in_short};
 pub use rehearsal::{write_rehearsal_json, write_rehearsal_text};
@@ -62,7 +64,7 @@ pub use run_text::write_run_text;
 pub use seal::is_sealed;
 pub use show::{ItemFilter, operations, write_show_json, write_show_text};
 pub use status::{
-    JobRow, JobState, Life, needs_a_person, write_schedule_json, write_schedule_text,
-    write_status_json, write_status_text,
+    JobRow, JobState, Life, ServiceRow, StatusRow, needs_a_person, write_schedule_json,
+    write_schedule_text, write_status_json, write_status_text,
 };
 pub use words::{distance, duration, harmless, in_shell, instant, opt_outs_wait, quoted};

@@ -504,7 +504,7 @@ pub fn write_show_json(
     struct Document<'a, I: Iterator<Item = RunItem>> {
         version: u32,
         #[serde(flatten)]
-        run: RunRow<'a>,
+        run: RunRow,
         items: OneByOne<'a, I>,
         uncounted: Counted<'a>,
     }

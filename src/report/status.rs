@@ -331,24 +331,84 @@ fn next_words(job: &JobRow, life: Life, now: Timestamp) -> String {
 }
 
 /// The service as JSON.
-#[derive(Serialize)]
-struct Service {
-    state: &'static str,
-    pid: Option<u32>,
-    started: Option<String>,
-    heard: Option<String>,
-    stopped: Option<String>,
+#[derive(Clone, Debug, Serialize)]
+pub struct ServiceRow {
+    /// Whether it is `alive`, `stopped`, `silent`, or `never` was there.
+    pub state: &'static str,
+    /// The number of its process.
+    pub pid: Option<u32>,
+    /// When it began.
+    pub started: Option<String>,
+    /// When it was heard last.
+    pub heard: Option<String>,
+    /// When it said that it stops.
+    pub stopped: Option<String>,
 }
 
-impl Service {
-    fn of(life: Life) -> Service {
+impl ServiceRow {
+    /// Says what is known of the service.
+    pub fn of(life: Life) -> ServiceRow {
         let record = life.record();
-        Service {
+        ServiceRow {
             state: life.as_str(),
             pid: record.map(|service| service.pid),
             started: record.map(|service| service.started.to_string()),
             heard: record.map(|service| service.heard.to_string()),
             stopped: record.and_then(|service| Some(service.stopped?.to_string())),
+        }
+    }
+}
+
+/// How one job fares, as JSON.
+#[derive(Clone, Debug, Serialize)]
+pub struct StatusRow {
+    /// The job.
+    pub job: String,
+    /// Its state in one word.
+    pub state: &'static str,
+    /// When the service starts it next; nothing where it does not.
+    pub next: Option<String>,
+    /// The run that was started last.
+    pub last_run: Option<RunRow>,
+    /// The cron line.
+    pub schedule: Option<String>,
+    /// Whether the service runs it.
+    pub enabled: bool,
+    /// Why it is paused.
+    pub paused_reason: Option<String>,
+    /// Since when it is paused.
+    pub paused_since: Option<String>,
+    /// How many runs in a row have failed.
+    pub consecutive_failures: u32,
+    /// Items that wait for a person.
+    pub open: u64,
+    /// Items that a person has accepted.
+    pub accepted: u64,
+    /// The approval that lets the refused plan pass, while it can be used.
+    pub approval: Option<String>,
+    /// The run of which the taking back was interrupted.
+    pub undo_open: Option<String>,
+}
+
+impl StatusRow {
+    /// Says how a job fares.
+    pub fn of(job: &JobRow, life: Life) -> StatusRow {
+        StatusRow {
+            job: job.job.clone(),
+            state: job.state.as_str(),
+            next: (job.will_fire() && life.is_alive())
+                .then(|| job.next.first().map(Timestamp::to_string))
+                .flatten(),
+            last_run: job.last_run.as_ref().map(RunRow::new),
+            schedule: job.schedule.clone(),
+            enabled: job.enabled,
+            paused_reason: job.paused.as_ref().map(|paused| paused.reason.clone()),
+            paused_since: job.paused.as_ref().map(|paused| paused.since.to_string()),
+            consecutive_failures: job.failures,
+            open: job.waiting.open,
+            accepted: job.waiting.accepted,
+            approval: job.waiting.approval.clone(),
+            undo_open: job.undo_open.clone(),
         }
     }
 }
@@ -359,50 +419,15 @@ impl Service {
 /// What writing to `out` says.
 pub fn write_status_json(out: &mut dyn Write, jobs: &[JobRow], life: Life) -> io::Result<()> {
     #[derive(Serialize)]
-    struct Document<'a> {
+    struct Document {
         version: u32,
         needs_a_person: bool,
-        service: Service,
-        jobs: Vec<Row<'a>>,
+        service: ServiceRow,
+        jobs: Vec<StatusRow>,
     }
-    #[derive(Serialize)]
-    struct Row<'a> {
-        job: &'a str,
-        state: &'static str,
-        next: Option<String>,
-        last_run: Option<RunRow<'a>>,
-        schedule: Option<&'a str>,
-        enabled: bool,
-        paused_reason: Option<&'a str>,
-        paused_since: Option<String>,
-        consecutive_failures: u32,
-        open: u64,
-        accepted: u64,
-        approval: Option<&'a str>,
-        undo_open: Option<&'a str>,
-    }
-    let service = Service::of(life);
+    let service = ServiceRow::of(life);
     let needs_a_person = needs_a_person(jobs, life);
-    let jobs = jobs
-        .iter()
-        .map(|job| Row {
-            job: &job.job,
-            state: job.state.as_str(),
-            next: (job.will_fire() && life.is_alive())
-                .then(|| job.next.first().map(Timestamp::to_string))
-                .flatten(),
-            last_run: job.last_run.as_ref().map(RunRow::new),
-            schedule: job.schedule.as_deref(),
-            enabled: job.enabled,
-            paused_reason: job.paused.as_ref().map(|paused| paused.reason.as_str()),
-            paused_since: job.paused.as_ref().map(|paused| paused.since.to_string()),
-            consecutive_failures: job.failures,
-            open: job.waiting.open,
-            accepted: job.waiting.accepted,
-            approval: job.waiting.approval.as_deref(),
-            undo_open: job.undo_open.as_deref(),
-        })
-        .collect();
+    let jobs = jobs.iter().map(|job| StatusRow::of(job, life)).collect();
     write_document(
         out,
         &Document {
@@ -468,7 +493,7 @@ pub fn write_schedule_json(out: &mut dyn Write, jobs: &[JobRow], life: Life) -> 
     #[derive(Serialize)]
     struct Document<'a> {
         version: u32,
-        service: Service,
+        service: ServiceRow,
         jobs: Vec<Row<'a>>,
     }
     #[derive(Serialize)]
@@ -495,7 +520,7 @@ pub fn write_schedule_json(out: &mut dyn Write, jobs: &[JobRow], life: Life) -> 
         out,
         &Document {
             version: FORMAT_VERSION,
-            service: Service::of(life),
+            service: ServiceRow::of(life),
             jobs,
         },
     )

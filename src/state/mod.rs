@@ -28,12 +28,14 @@ mod locks;
 mod losses;
 mod members;
 mod packed;
+mod paging;
 mod remembered;
 mod renumber;
 mod restore;
 mod runs;
 mod schema;
 mod service;
+mod sizes;
 mod staging;
 #[cfg(test)]
 mod tests;
@@ -66,13 +68,15 @@ pub use ledger::{AudienceKey, PersonKey};
 pub use locks::{Guard, LockError, Locks};
 pub use losses::{LossKind, ToldLoss};
 pub use members::{JobMemory, MemberThen, MembersThen, Stood};
+pub use paging::ItemTally;
 pub use remembered::{MemoryKey, RememberedTarget, TargetReading};
 pub use restore::{PutBack, StagedCopy};
 pub use runs::{
-    About, ApprovedBy, EMPTY_PLAN, FOUND, FieldChange, FieldChanges, LaterRun, Outcome, PastItem,
-    RunEnd, RunItem, RunRecord, RunStart, UNDO,
+    About, ApprovedBy, EMPTY_PLAN, FOUND, FieldChange, FieldChanges, ItemPlace, LaterRun, Outcome,
+    PastItem, RunEnd, RunItem, RunRecord, RunStart, UNDO,
 };
 pub use service::ServiceRecord;
+pub use sizes::GroupSize;
 pub use staging::Staging;
 pub use waiting::Waiting;
 

@@ -11,7 +11,7 @@ use super::change::{self, Change};
 use super::convert::{count, from_json, json, optional_count, optional_time, stamp, time};
 use super::error::{Fault, StateError};
 use super::keys::{Keys, Texts};
-use super::{Store, jobs, keys, ledger, members};
+use super::{Store, jobs, keys, ledger, members, sizes};
 use crate::model::Value;
 use crate::plan::base::{FieldBase, FieldBases, Measure};
 
@@ -159,6 +159,13 @@ impl RunRecord {
         let kept = self.summary["refusals"].as_array();
         kept.map_or(&[], Vec::as_slice)
     }
+
+    /// Returns how many opt-outs wait behind the refusal of the run.
+    pub fn waiting_opt_outs(&self) -> u64 {
+        self.summary["waiting_opt_outs"]
+            .as_u64()
+            .unwrap_or_default()
+    }
 }
 
 /// The outcome of an item whose answer was lost, and which a later run found done.
@@ -263,7 +270,7 @@ pub(super) const RUN_COLUMNS: &str = "id, job, cause, started, finished, outcome
 const ITEMS_AT_ONCE: usize = 1_000;
 
 /// Where an item stands among those of its run: its number in the plan, and its own.
-type ItemPlace = (i64, i64);
+pub type ItemPlace = (i64, i64);
 
 impl Store {
     /// Takes down that a run has started.
@@ -345,7 +352,15 @@ impl Store {
                     )?
                     .execute((id, count(measure.groups), count(measure.memberships)))?;
             }
-            change::apply(connection, changes)
+            change::apply(connection, changes)?;
+            if end.completed || end.wrote {
+                let job: Option<String> = connection
+                    .prepare_cached("SELECT job FROM runs WHERE id = ?1")?
+                    .query_row([id], |row| row.get(0))
+                    .optional()?;
+                sizes::note(connection, job.as_deref().unwrap_or_default(), end.finished)?;
+            }
+            Ok(())
         })
     }
 
@@ -488,7 +503,7 @@ impl Store {
         let mut next = Some((i64::MIN, i64::MIN));
         let parts = std::iter::from_fn(move || {
             let after = next.take()?;
-            let part = self.run_items_after(id, after);
+            let part = self.run_items_after(id, after, ITEMS_AT_ONCE);
             if let Ok(part) = &part
                 && part.len() == ITEMS_AT_ONCE
             {
@@ -502,10 +517,11 @@ impl Store {
         })
     }
 
-    fn run_items_after(
+    pub(super) fn run_items_after(
         &self,
         id: &str,
         (seq, row): ItemPlace,
+        limit: usize,
     ) -> Result<Vec<(ItemPlace, RunItem)>, StateError> {
         self.read(|connection| {
             let mut select = connection.prepare_cached(
@@ -515,7 +531,8 @@ impl Store {
             )?;
             let mut texts = Texts::new(connection);
             let run = keys::find(connection, id)?;
-            let mut rows = select.query((run, seq, row, ITEMS_AT_ONCE as i64))?;
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let mut rows = select.query((run, seq, row, limit))?;
             let mut items = Vec::new();
             while let Some(row) = rows.next()? {
                 let place = (row.get(0)?, row.get(10)?);
@@ -605,6 +622,9 @@ pub(super) fn prune(connection: &Connection, before: &str) -> Result<usize, Faul
         deleted += connection.execute(sql, [before])?;
     }
     deleted += members::prune(connection)?;
+    if let Ok(before) = before.parse() {
+        deleted += sizes::prune(connection, before)?;
+    }
     keys::sweep(connection, None)?;
     Ok(deleted)
 }
@@ -718,7 +738,7 @@ pub(super) fn read_run(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
 }
 
 /// Reads an item from a row that begins with its columns, and has the group's id in another one.
-fn read_item(row: &Row<'_>, texts: &mut Texts<'_>) -> Result<RunItem, Fault> {
+pub(super) fn read_item(row: &Row<'_>, texts: &mut Texts<'_>) -> Result<RunItem, Fault> {
     let packed: Option<Vec<u8>> = row.get(7)?;
     let fields = packed.map(|packed| texts.unpack(&packed)).transpose()?;
     let changes = fields.into_iter().flatten().map(|(name, field)| {

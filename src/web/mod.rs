@@ -29,6 +29,7 @@ mod serve;
 mod session;
 mod state;
 mod throttle;
+pub mod view;
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;

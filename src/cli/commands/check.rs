@@ -7,7 +7,6 @@ use std::time::Duration;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use super::status::job_rows;
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
@@ -20,6 +19,7 @@ use crate::program::ROSTERD;
 use crate::report::{JobRow, duration, harmless, write_schedule_text};
 use crate::run::{OnlineReport, Prediction, RunError};
 use crate::state::StateError;
+use crate::web::view::job_rows;
 
 /// Checks the config and the state database; with `--online` also the accounts.
 #[derive(clap::Args, Debug)]

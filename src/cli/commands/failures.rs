@@ -1,13 +1,12 @@
 //! `rosterd failures`: what needs a person.
 
-use std::collections::BTreeSet;
-
 use crate::cli::context::{Context, know_job};
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::format::{Format, FormatArg};
 use crate::cli::output::print;
 use crate::report::{write_failures_json, write_failures_text};
+use crate::web::view::remembered_failures;
 
 /// Lists items that a provider refused or that nobody can sync, with what can be done about them.
 #[derive(clap::Args, Debug)]
@@ -23,15 +22,8 @@ pub(crate) fn cmd_failures(
     args: &FailuresArgs,
 ) -> Result<ExitCode, CommandError> {
     let mut config = context.config_with_job()?;
-    let (mut failures, mut accepted) = (Vec::new(), BTreeSet::new());
-    if let Some(store) = Context::existing_store(&config)? {
-        failures = store.failures(args.job.as_deref())?;
-        let jobs: BTreeSet<&String> = failures.iter().map(|failure| &failure.job).collect();
-        for job in jobs {
-            let known = store.accepted(job)?.into_iter();
-            accepted.extend(known.map(|known| (job.clone(), known.note.item)));
-        }
-    }
+    let store = Context::existing_store(&config)?;
+    let (failures, accepted) = remembered_failures(store.as_ref(), args.job.as_deref())?;
     if let (Some(job), true) = (&args.job, failures.is_empty()) {
         know_job(&mut config, job)?;
     }

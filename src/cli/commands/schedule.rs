@@ -1,12 +1,12 @@
 //! `rosterd schedule`: when the jobs fire next.
 
-use super::status::{job_rows, life};
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::format::{Format, FormatArg};
 use crate::cli::output::print;
 use crate::report::{write_schedule_json, write_schedule_text};
+use crate::web::view::{job_rows, life};
 
 /// Shows when every job fires next, in the time zone of its schedule.
 #[derive(clap::Args, Debug)]

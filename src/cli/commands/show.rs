@@ -15,9 +15,8 @@ use crate::program::ROSTERD;
 use crate::report::{
     ItemFilter, operations, quoted, write_show_html, write_show_json, write_show_text,
 };
-use crate::state::{
-    About, FOUND, JournalOutcome, RunItem, RunRecord, StateError, Store, UnsettledItem,
-};
+use crate::state::{About, FOUND, RunItem, RunRecord, Store};
+use crate::web::view::open_items;
 
 const OUTCOMES: [&str; 4] = ["done", "failed", "open", FOUND];
 
@@ -172,52 +171,4 @@ fn normalised(address: &str) -> String {
         |_| address.to_owned(),
         |address| address.as_str().to_owned(),
     )
-}
-
-/// What a run had sent and nobody knows the outcome of yet.
-fn open_items(store: &Store, run: &RunRecord) -> Result<Vec<RunItem>, StateError> {
-    let entries = store.unsettled(&run.job)?.into_iter();
-    let sent = entries.filter(|entry| entry.run == run.id);
-    let items = sent.flat_map(|entry| entry.items).filter(|item| {
-        let outcome = item.outcome.as_ref();
-        !outcome.is_some_and(JournalOutcome::is_final)
-    });
-    let links = store.links(&run.job)?;
-    let name_of = |id: &str| {
-        let link = links.iter().find(|link| link.target == id);
-        link.map_or_else(|| id.to_owned(), |link| link.name.clone())
-    };
-    let mut lines = Vec::new();
-    for UnsettledItem { item, .. } in items {
-        let op = item.key.split(' ').next().unwrap_or_default();
-        let groups: Vec<(String, Option<String>)> = match op {
-            // The groups of such an item are those that had the name before.
-            "create_group" => item.detail.into_iter().map(|name| (name, None)).collect(),
-            _ => item
-                .group
-                .iter()
-                .flat_map(|ids| ids.split(','))
-                .map(|id| (name_of(id), Some(id.to_owned())))
-                .collect(),
-        };
-        // Whoever is created in groups may have been there before, and joins them then.
-        let op = match op {
-            "create_members" if !groups.is_empty() => "add_memberships",
-            op => op,
-        };
-        let line = |(group, group_id)| RunItem {
-            op: op.to_owned(),
-            group,
-            group_id,
-            member: item.member.clone(),
-            outcome: "open".to_owned(),
-            ..RunItem::default()
-        };
-        if groups.is_empty() {
-            lines.push(line((None, None)));
-        }
-        let groups = groups.into_iter();
-        lines.extend(groups.map(|(name, id)| line((Some(name), id))));
-    }
-    Ok(lines)
 }

@@ -16,6 +16,7 @@ mod tests;
 mod undo;
 
 use std::io::{self, Write};
+use std::path::Path;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
@@ -24,6 +25,8 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::words::instant;
+use crate::config::Config;
+use crate::config::settled::JobConfig;
 
 pub use plan::write_plan_html;
 pub use run::write_show_html;
@@ -88,6 +91,17 @@ fn end(out: &mut dyn Write) -> io::Result<()> {
     )
 }
 
+/// Returns the policy that allows the style and the script of a page of its own, and nothing else, as
+/// the answer's header says it where such a page is served.
+pub fn page_policy() -> String {
+    format!(
+        "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'",
+        print_of(STYLE),
+        print_of(SCRIPT)
+    )
+}
+
 /// Returns the print of a text by which a policy allows it.
 fn print_of(text: &str) -> String {
     let print = digest(&SHA256, text.as_bytes());
@@ -95,6 +109,39 @@ fn print_of(text: &str) -> String {
 }
 
 impl PageAbout {
+    /// Says by which config a page is made, and which accounts a job has there.
+    pub fn of(
+        path: &Path,
+        config: &Config,
+        job: Option<&JobConfig>,
+        made: Timestamp,
+        zone: TimeZone,
+    ) -> PageAbout {
+        let account = |name: &String| {
+            let provider = config.providers.get(name)?;
+            // The host and nothing else: an address may hold a login.
+            let host = provider.base_url.host_str().unwrap_or_default();
+            Some(PageAccount {
+                name: name.clone(),
+                kind: provider.kind.to_string(),
+                host: match provider.base_url.port() {
+                    Some(port) => format!("{host}:{port}"),
+                    None => host.to_owned(),
+                },
+                id: provider.account_id.clone(),
+            })
+        };
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        PageAbout {
+            made,
+            zone,
+            config: path.display().to_string(),
+            source: job.and_then(|job| account(&job.source)),
+            target: job.and_then(|job| account(&job.target)),
+            saved: None,
+        }
+    }
+
     /// Writes the rows of the head's list that all pages have.
     fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         for (title, account) in [("From", &self.source), ("To", &self.target)] {

@@ -14,6 +14,7 @@ use crate::config::settled::{Config, JobConfig};
 use crate::http::{Statistics, Transport};
 use crate::model::{Gaps, Snapshot};
 use crate::run::error::RunError;
+use crate::run::prepare::Planned;
 use crate::state::{Locks, Store};
 
 /// Tells the time of day; given from outside so that tests can set it.
@@ -27,6 +28,8 @@ pub trait Progress: Send + Sync {
     fn measure(&self, _job: &str, _meter: Meter) {}
     /// So many steps of a plan are done.
     fn advance(&self, _job: &str, _done: u64, _of: u64) {}
+    /// A guard refused the plan of a run, which is recorded and waits for a person.
+    fn refused(&self, _job: &str, _run: &str, _planned: &Planned) {}
     /// The run has ended.
     fn finish(&self, job: &str);
 }

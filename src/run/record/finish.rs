@@ -187,6 +187,7 @@ impl Runner {
         };
         let mut summary = report.summary_json();
         summary["refusals"] = report.refusals_json();
+        summary["waiting_opt_outs"] = report.waiting_opt_outs.into();
         let end = RunEnd {
             finished: report.finished,
             outcome: Outcome::Refused,
@@ -206,6 +207,8 @@ impl Runner {
             approved: None,
         };
         self.inner.store.finish_run(id, &end, &[])?;
+        let progress = &self.inner.options.progress;
+        progress.refused(&job.name, id, &prepared.planned);
         Ok(report)
     }
 }

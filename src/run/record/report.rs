@@ -136,6 +136,7 @@ impl RunReport {
             "memberships": {"add": summary.memberships_added, "remove": summary.memberships_removed},
             "opt_outs": {"carry": summary.opt_outs},
             "withheld": self.withheld, "blocked": self.blocked.len(), "failed": self.failures.len(), "requests": self.requests,
+            "reads": self.reads,
         })
     }
 }

@@ -10,7 +10,7 @@ use crate::state::runs::RUN_COLUMNS;
 
 /// The tables that grow with an account or with history, and how many columns of a key a statement
 /// has to name so that what it reads does not grow with them.
-const GROWING: [(&str, usize); 24] = [
+const GROWING: [(&str, usize); 25] = [
     ("accepted", 2),
     ("approval_items", 2),
     ("approvals", 1),
@@ -20,6 +20,7 @@ const GROWING: [(&str, usize); 24] = [
     ("consent_people", 1),
     ("failures", 3),
     ("former_links", 2),
+    ("group_sizes", 3),
     ("journal", 1),
     ("journal_items", 1),
     ("journal_values", 1),

@@ -169,6 +169,25 @@ pub fn write_accepted_text(out: &mut dyn Write, accepted: &[AcceptedRecord]) -> 
     Ok(())
 }
 
+/// Writes what was accepted of a job as JSON, on one line.
+///
+/// # Errors
+/// What writing to `out` says.
+pub fn write_accepted_json(
+    out: &mut dyn Write,
+    job: &str,
+    accepted: &[AcceptedRecord],
+) -> io::Result<()> {
+    let rows = accepted.iter().map(|accepted| {
+        let note = &accepted.note;
+        serde_json::json!({"item": note.item, "what": note.what, "group": note.group, "member": note.member, "reason": note.reason,
+               "message": note.message, "why": accepted.words, "since": accepted.since.to_string()})
+    });
+    let rows: Vec<_> = rows.collect();
+    let document = serde_json::json!({"version": FORMAT_VERSION, "job": job, "accepted": rows});
+    writeln!(out, "{document}")
+}
+
 /// Writes failures as JSON.
 ///
 /// # Errors

@@ -42,7 +42,8 @@ pub use export::{
     write_manifest,
 };
 pub use failures::{
-    FailureRow, remedy, write_accepted_text, write_failures_json, write_failures_text,
+    FailureRow, remedy, write_accepted_json, write_accepted_text, write_failures_json,
+    write_failures_text,
 };
 pub use groups::{write_groups_json, write_groups_text};
 pub use guide::write_guide;

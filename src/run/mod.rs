@@ -39,6 +39,7 @@ mod apply;
 
 mod record;
 
+pub mod by_hand;
 mod explain;
 mod meant;
 mod members;

@@ -1,9 +1,5 @@
 //! `rosterd accept`: a person has seen what is blocked or refused, and lives with it.
 
-use std::collections::BTreeSet;
-
-use serde_json::json;
-
 use crate::cli::context::{Context, find_job, know_job, names_a_pair, only_job};
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
@@ -11,8 +7,9 @@ use crate::cli::format::{Format, FormatArg};
 use crate::cli::output::print;
 use crate::config::Config;
 use crate::program::ROSTERD;
-use crate::report::write_accepted_text;
-use crate::state::{AcceptedRecord, FailureNote, Store};
+use crate::report::{write_accepted_json, write_accepted_text};
+use crate::run::by_hand::{self, NotChosen, Which};
+use crate::state::FailureNote;
 
 /// Accepts blocked or refused items: they stay listed, and need nobody until they change.
 ///
@@ -56,7 +53,7 @@ pub(crate) fn cmd_accept(context: &Context, args: &AcceptArgs) -> Result<ExitCod
         };
         print(|out| match args.format.format {
             Format::Text => write_accepted_text(out, &accepted),
-            Format::Json => writeln!(out, "{}", as_json(&job, &accepted)),
+            Format::Json => write_accepted_json(out, &job, &accepted),
         })?;
         return Ok(ExitCode::Done);
     }
@@ -69,7 +66,7 @@ pub(crate) fn cmd_accept(context: &Context, args: &AcceptArgs) -> Result<ExitCod
         let accepted = store.accepted(&job)?.into_iter();
         accepted.map(|accepted| accepted.note).collect()
     } else {
-        waiting(&store, &job)?
+        by_hand::items_that_wait(&store, &job)?
     };
     let chosen = choose(&job, args, &items, &known)?;
     if args.revoke {
@@ -81,11 +78,7 @@ pub(crate) fn cmd_accept(context: &Context, args: &AcceptArgs) -> Result<ExitCod
     let number = chosen.len();
     let items = if number == 1 { "item" } else { "items" };
     print(|out| match args.format.format {
-        Format::Json => writeln!(
-            out,
-            "{}",
-            as_json(&job, &store.accepted(&job).unwrap_or_default())
-        ),
+        Format::Json => write_accepted_json(out, &job, &store.accepted(&job).unwrap_or_default()),
         Format::Text if args.revoke => {
             writeln!(out, "{number} {items} of \"{job}\" need a person again.")
         }
@@ -127,69 +120,27 @@ fn job_and_items(
     Ok((job, items))
 }
 
-/// Returns what the last runs of a job left to a person, each item once.
-fn waiting(store: &Store, job: &str) -> Result<Vec<FailureNote>, CommandError> {
-    let mut seen = BTreeSet::new();
-    let failures = store.failures(Some(job))?.into_iter();
-    let notes = failures.map(|failure| failure.note);
-    Ok(notes
-        .filter(|note| !note.item.is_empty() && seen.insert(note.item.clone()))
-        .collect())
-}
-
 fn choose(
     job: &str,
     args: &AcceptArgs,
     items: &[String],
     known: &[FailureNote],
 ) -> Result<Vec<FailureNote>, CommandError> {
-    if let Some(reason) = &args.all_blocked {
-        let of_reason = known.iter().filter(|note| note.reason == *reason);
-        let found: Vec<FailureNote> = of_reason.cloned().collect();
-        if found.is_empty() {
-            return Err(nothing(
-                job,
-                &format!("there is none with the reason \"{reason}\""),
-            ));
+    let which = match &args.all_blocked {
+        Some(reason) => Which::OfReason(reason),
+        None => Which::Named(items),
+    };
+    by_hand::choose(known, which).map_err(|why| match why {
+        NotChosen::Several(item) => {
+            CommandError::usage(format!("several items of \"{job}\" begin with \"{item}\""))
+                .hint("write more of the id".to_owned())
         }
-        return Ok(found);
-    }
-    let mut chosen: Vec<FailureNote> = Vec::new();
-    for item in items {
-        let fits: Vec<&FailureNote> = known
-            .iter()
-            .filter(|note| !item.is_empty() && note.item.starts_with(item.as_str()))
-            .collect();
-        match fits.as_slice() {
-            [] => {
-                return Err(nothing(
-                    job,
-                    &format!("there is none with the id \"{item}\""),
-                ));
-            }
-            [one] => chosen.push((*one).clone()),
-            _ => {
-                return Err(CommandError::usage(format!(
-                    "several items of \"{job}\" begin with \"{item}\""
-                ))
-                .hint("write more of the id".to_owned()));
-            }
-        }
-    }
-    Ok(chosen)
+        why => nothing(job, &why.to_string()),
+    })
 }
 
 fn nothing(job: &str, why: &str) -> CommandError {
     CommandError::usage(format!("no such item of job \"{job}\": {why}")).hint(format!(
         "`{ROSTERD} failures {job}` shows them with their ids; `{ROSTERD} accept {job} --list` what is accepted"
     ))
-}
-
-fn as_json(job: &str, accepted: &[AcceptedRecord]) -> serde_json::Value {
-    let rows = accepted.iter().map(|accepted| {
-        let note = &accepted.note;
-        json!({"item": note.item, "what": note.what, "group": note.group, "member": note.member, "reason": note.reason,
-               "message": note.message, "why": accepted.words, "since": accepted.since.to_string()})
-    });
-    json!({"version": super::VERSION, "job": job, "accepted": rows.collect::<Vec<_>>()})
 }

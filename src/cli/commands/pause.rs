@@ -6,6 +6,7 @@ use crate::cli::exit::ExitCode;
 use crate::cli::output::print;
 use crate::program::ROSTERD;
 use crate::report::{harmless, in_shell};
+use crate::run::by_hand;
 
 /// Keeps a job from running on its schedule and from `sync --all`.
 ///
@@ -27,40 +28,21 @@ pub(crate) struct ResumeArgs {
     job: Option<String>,
 }
 
-/// Why a job is paused where nobody says it.
-const BY_HAND: &str = "paused by hand";
-
-/// What stands between the reasons of several people.
-const AND: &str = "; ";
-
-/// Tells whether a reason has been given before.
-fn says(known: &str, reason: &str) -> bool {
-    known.split(AND).any(|said| said == reason.trim())
-}
-
 pub(crate) fn cmd_pause(context: &Context, args: &PauseArgs) -> Result<ExitCode, CommandError> {
     let config = context.config_with(args.job.as_deref())?;
     let job = the_job(&config, args.job.as_deref(), "pause")?;
     let store = Context::store(&config)?;
-    let known = store.paused(&job.name)?.map(|paused| paused.reason);
-    let reason = match (&known, &args.reason) {
-        (None, reason) => reason.clone().unwrap_or_else(|| BY_HAND.to_owned()),
-        (Some(known), None) => known.clone(),
-        (Some(known), Some(more)) if says(known, more) => known.clone(),
-        // Whoever paused it first waits for something else than the second one does.
-        (Some(known), Some(more)) => format!("{known}{AND}{more}"),
-    };
-    store.set_paused(&job.name, Some(&reason), Context::now())?;
+    let paused = by_hand::pause(&store, &job.name, args.reason.as_deref(), Context::now())?;
     print(|out| {
         let (job, again) = (&job.name, format!("`{ROSTERD} resume {}`", job.name));
-        match known {
-            None => writeln!(out, "Job \"{job}\" is paused; {again} lets it run again."),
-            Some(_) => writeln!(
+        if paused.was_paused {
+            let reason = harmless(&paused.reason);
+            return writeln!(
                 out,
-                "Job \"{job}\" was paused already: {}. {again} lets it run again.",
-                harmless(&reason)
-            ),
+                "Job \"{job}\" was paused already: {reason}. {again} lets it run again."
+            );
         }
+        writeln!(out, "Job \"{job}\" is paused; {again} lets it run again.")
     })?;
     Ok(ExitCode::Done)
 }
@@ -69,11 +51,9 @@ pub(crate) fn cmd_resume(context: &Context, args: &ResumeArgs) -> Result<ExitCod
     let config = context.config_with(args.job.as_deref())?;
     let job = the_job(&config, args.job.as_deref(), "resume")?;
     let store = Context::store(&config)?;
-    let was_paused = store.paused(&job.name)?.is_some();
-    let open = store.open_undo(&job.name)?;
-    store.set_paused(&job.name, None, Context::now())?;
+    let resumed = by_hand::resume(&store, &job.name, Context::now())?;
     print(|out| {
-        if was_paused {
+        if resumed.was_paused {
             let name = &job.name;
             match (&job.schedule, job.enabled) {
                 (Some(_), true) => writeln!(out, "Job \"{name}\" runs on its schedule again.")?,
@@ -87,7 +67,7 @@ pub(crate) fn cmd_resume(context: &Context, args: &ResumeArgs) -> Result<ExitCod
                     in_shell(name)
                 )?,
             }
-            match &open {
+            match &resumed.undo_open {
                 Some(run) => writeln!(
                     out,
                     "An undo of run {run} was interrupted: the next run does again what it took back, unless `{ROSTERD} undo {run} --out FILE`, then `{ROSTERD} apply FILE`, is done first."

@@ -14,7 +14,7 @@ pub struct Chapter {
 }
 
 /// The chapters, in the order in which they are best read.
-pub const CHAPTERS: [Chapter; 6] = [
+pub const CHAPTERS: [Chapter; 7] = [
     Chapter {
         name: "mapping",
         about: "which value goes where, and the language of expressions",
@@ -45,6 +45,11 @@ pub const CHAPTERS: [Chapter; 6] = [
         about: "running for years: schedules, pauses, signals, systemd",
         text: include_str!("guide/service.md"),
     },
+    Chapter {
+        name: "metrics",
+        about: "figures for Prometheus, each with its meaning; health checks",
+        text: include_str!("guide/metrics.md"),
+    },
 ];
 
 /// Finds a chapter by its name.
@@ -71,3 +76,6 @@ pub mod providers {}
 
 #[doc = include_str!("guide/service.md")]
 pub mod service {}
+
+#[doc = include_str!("guide/metrics.md")]
+pub mod metrics {}

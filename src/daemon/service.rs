@@ -18,7 +18,7 @@ use crate::report::opt_outs_wait;
 use crate::run::{Outcome, RunError, RunReport, Runner, RunnerOptions, SyncOptions};
 use crate::signals::Asked;
 use crate::state::{Guard, LockError, Locks, Store};
-use crate::web::{Answer, Order, Web};
+use crate::web::{Answer, Counters, Order, Web};
 
 /// The longest sleep: jobs are paused, and clocks are set, without an event that says so.
 const LONGEST_SLEEP: Duration = Duration::from_secs(15);
@@ -53,7 +53,7 @@ pub(super) async fn serve(options: ServiceOptions) -> anyhow::Result<u8> {
     let ServiceOptions {
         config,
         reload,
-        runner,
+        mut runner,
         mut asked,
     } = options;
     let locks = Locks::new(&config.state_path);
@@ -67,8 +67,8 @@ pub(super) async fn serve(options: ServiceOptions) -> anyhow::Result<u8> {
     };
     let store = Arc::new(Store::open(&config.state_path, (runner.clock)())?);
     // An address that is taken is found out before anything runs.
-    let mut web = Web::start(&Arc::new(config.clone()), runner.clock.clone())?;
-    let mut service = Service::begin(config, store, runner)?;
+    let mut web = Web::start(&Arc::new(config.clone()), store.clone(), &mut runner)?;
+    let mut service = Service::begin(config, store, runner, web.counters())?;
     systemd::tell(NotifyState::Ready);
     tracing::info!(jobs = service.config.jobs.len(), "The service is running.");
 
@@ -133,13 +133,21 @@ struct Service {
     beat: Timestamp,
     /// Whether it could not be told.
     mute: bool,
+    /// What the metrics show of runs and accounts.
+    counters: Arc<Counters>,
 }
 
 impl Service {
-    fn begin(config: Config, store: Arc<Store>, options: RunnerOptions) -> anyhow::Result<Self> {
+    fn begin(
+        config: Config,
+        store: Arc<Store>,
+        options: RunnerOptions,
+        counters: Arc<Counters>,
+    ) -> anyhow::Result<Self> {
         let stop = options.stop.clone();
         let config = Arc::new(config);
         let runner = Runner::new(config.clone(), store.clone(), options.clone());
+        counters.watch(&runner);
         let now = (options.clock)();
         store.service_began(std::process::id(), now)?;
         let mut agenda = Agenda::default();
@@ -166,6 +174,7 @@ impl Service {
             moods,
             beat: now,
             mute: false,
+            counters,
         })
     }
 
@@ -252,7 +261,7 @@ impl Service {
             Answer::Unknown
         };
         // Whoever asked may have left; the run goes on all the same.
-        drop(answer.send(what));
+        answer.send(what).ok();
     }
 
     fn spawn(&mut self, job: String, options: SyncOptions) {
@@ -271,6 +280,7 @@ impl Service {
         let Some(job) = self.names.remove(&id) else {
             return;
         };
+        self.counters.count(&job, result.as_ref());
         // The run itself has been written down by the runner; this is what the schedule makes of
         // it.
         let failures = self
@@ -364,6 +374,7 @@ impl Service {
             self.store.clone(),
             self.options.clone(),
         );
+        self.counters.watch(&self.runner);
         tracing::info!(added, removed, changed, "The config was read again.");
     }
 

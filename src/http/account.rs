@@ -85,6 +85,12 @@ pub struct Statistics {
     pub retries: u64,
     /// Answers that asked for patience.
     pub throttled: u64,
+    /// Requests that were answered with what was asked for.
+    pub answered: u64,
+    /// Requests that the provider refused for good.
+    pub refused: u64,
+    /// Requests that brought an error of the provider's, no answer or one that can't be read.
+    pub lost: u64,
     /// Bytes received in bodies, after decompression.
     pub bytes: u64,
     /// Milliseconds for which answers to reads were waited for.
@@ -106,6 +112,9 @@ pub(super) struct Counters {
     pub(super) writes: AtomicU64,
     pub(super) retries: AtomicU64,
     pub(super) throttled: AtomicU64,
+    pub(super) answered: AtomicU64,
+    pub(super) refused: AtomicU64,
+    pub(super) lost: AtomicU64,
     pub(super) bytes: AtomicU64,
     pub(super) read_millis: AtomicU64,
     pub(super) write_millis: AtomicU64,
@@ -279,6 +288,9 @@ impl Account {
             writes: get(&counters.writes),
             retries: get(&counters.retries),
             throttled: get(&counters.throttled),
+            answered: get(&counters.answered),
+            refused: get(&counters.refused),
+            lost: get(&counters.lost),
             bytes: get(&counters.bytes),
             read_millis: get(&counters.read_millis),
             write_millis: get(&counters.write_millis),

@@ -182,6 +182,16 @@ impl Account {
                 Err(self.lost(call, problem))
             }
         };
+        let ended = match &outcome {
+            Ok(_) => Some(&counters.answered),
+            // Counted where the pause is set.
+            Err(Failure::Throttled(_)) => None,
+            Err(Failure::Forbidden(_) | Failure::Final(_)) => Some(&counters.refused),
+            Err(Failure::NotDone(_) | Failure::Unclear(_)) => Some(&counters.lost),
+        };
+        if let Some(ended) = ended {
+            ended.fetch_add(1, Ordering::Relaxed);
+        }
         // Our own limits and disk say nothing about the provider's health.
         let failed = match &outcome {
             // A single record, or a group that is too large for the host, can draw an error, silence

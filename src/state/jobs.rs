@@ -136,6 +136,18 @@ impl Store {
         })
     }
 
+    /// Tells when a run of a job went through last, whether all items did or not.
+    pub fn last_success(&self, job: &str) -> Result<Option<Timestamp>, StateError> {
+        self.read(|connection| {
+            let mut select = connection.prepare_cached(
+                "SELECT finished FROM runs WHERE job = ?1 AND outcome IN ('done', 'partial') ORDER BY started DESC
+                 LIMIT 1 /* walks: no further than the newest run that went through */",
+            )?;
+            let finished = select.query_row([job], |row| optional_time(row, 0));
+            Ok(finished.optional()?.flatten())
+        })
+    }
+
     /// Remembers the fire of the schedule that was taken, so that a missed one can be caught up.
     pub fn note_fire(&self, job: &str, at: Timestamp) -> Result<(), StateError> {
         self.write(|connection| {

@@ -8,7 +8,10 @@
 //! | `readers` | read-only connections to the state database, few, on threads of their own |
 //! | `session` | signing in and out, who asks, and the token against forged requests |
 //! | `throttle` | how often a token may be tried |
+//! | `cache` | an answer that many ask for is made once a second |
+//! | `metrics` | figures for Prometheus |
 //! | `health` | whether the process lives and whether it is ready |
+//! | [`view`] | what there is to see, gathered for the page, the API and the commands |
 //! | `problem` | errors as JSON for programs |
 //!
 //! It listens where `[daemon] listen` says, and nowhere without it. Nothing here writes to a
@@ -21,8 +24,10 @@
 //! every request has to be a name of this listener, and a request that changes something has to come
 //! from a page of it.
 
+mod cache;
 mod guard;
 mod health;
+mod metrics;
 mod problem;
 mod readers;
 mod serve;
@@ -40,13 +45,14 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use serve::Limits;
-pub(crate) use session::{Changing, MaybeSignedIn, SignedIn, Who};
+pub(crate) use metrics::Counters;
 pub(crate) use state::{Answer, Order, WebState};
 
 use crate::config::Config;
 use crate::config::secrets::SecretError;
-use crate::run::Clock;
+use crate::run::RunnerOptions;
+use crate::state::Store;
+use serve::Limits;
 use session::Token;
 use state::Settings;
 
@@ -77,13 +83,13 @@ pub enum WebError {
 fn routes(state: &WebState, limits: &Limits) -> Router {
     let router = Router::new()
         .merge(health::router())
+        .merge(metrics::router())
         .merge(session::router());
     guard::around(router, state, limits).with_state(state.clone())
 }
 
 /// A listener and the task that serves it.
 struct Open {
-    address: SocketAddr,
     stop: CancellationToken,
     served: JoinHandle<()>,
 }
@@ -105,22 +111,23 @@ pub(crate) struct Prepared {
 }
 
 impl Web {
-    /// Listens where the config says; nothing is answered before [`Web::open`].
+    /// Listens where the config says, and hears from now on how far the runs have come.
     ///
     /// # Errors
     /// An address in use, and a token that can't be fetched.
-    pub(crate) fn start(config: &Arc<Config>, clock: Clock) -> Result<Web, WebError> {
+    pub(crate) fn start(
+        config: &Arc<Config>,
+        store: Arc<Store>,
+        runner: &mut RunnerOptions,
+    ) -> Result<Web, WebError> {
         let prepared = prepare(config, None)?;
         let (tell, orders) = mpsc::channel(ORDERS);
-        let state = WebState::new(
-            Settings {
-                config: config.clone(),
-                token: None,
-                address: None,
-            },
-            clock,
-            tell,
-        );
+        let settings = Settings {
+            config: config.clone(),
+            token: None,
+            address: None,
+        };
+        let state = WebState::new(settings, store, runner, tell);
         let mut web = Web {
             state,
             orders,
@@ -178,23 +185,18 @@ impl Web {
         let stop = CancellationToken::new();
         let routes = routes(&self.state, &self.limits);
         let served = tokio::spawn(serve::serve(listener, routes, self.limits, stop.clone()));
-        self.open = Some(Open {
-            address,
-            stop,
-            served,
-        });
+        self.open = Some(Open { stop, served });
         tracing::info!(%address, "The status page, the metrics and the API are served.");
-    }
-
-    /// Returns where it listens.
-    #[cfg(test)]
-    pub(crate) fn address(&self) -> Option<SocketAddr> {
-        self.open.as_ref().map(|open| open.address)
     }
 
     /// Takes down that the loop of the service lives; it says so at each turn.
     pub(crate) fn beat(&self) {
         self.state.pulse().beat();
+    }
+
+    /// Returns what the service counts for the metrics.
+    pub(crate) fn counters(&self) -> Arc<Counters> {
+        self.state.counters().clone()
     }
 
     /// Takes down that the service stops, so that whoever distributes work looks elsewhere.

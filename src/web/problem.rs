@@ -36,6 +36,21 @@ impl Problem {
         }
     }
 
+    /// Returns the HTTP status.
+    pub(crate) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// Returns what is wrong, in a sentence.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// Returns what to do next.
+    pub(crate) fn hint(&self) -> &str {
+        &self.hint
+    }
+
     /// Says after how many seconds it may be tried again.
     pub(crate) fn retry_after(mut self, seconds: u64) -> Problem {
         self.retry_after = Some(seconds.max(1));
@@ -45,7 +60,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = self.status();
         let body = serde_json::to_string(&self).unwrap_or_default() + "\n";
         let mut response = (
             status,
@@ -67,23 +82,20 @@ impl IntoResponse for Problem {
 
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Problem {
-        let detail = format!("The state database gave no answer: {error}.");
         match error {
             ReadError::Crowded => Problem::new(
                 StatusCode::SERVICE_UNAVAILABLE,
-                detail,
+                "Too many requests wait for the state database.",
                 "Ask again in a few seconds, and less often.",
             )
             .retry_after(5),
-            error => {
-                tracing::warn!(%error, "A request was not answered because the state database can't be read.");
-                Problem::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    detail,
-                    "Look at the log of the service; `rosterd check` looks at the state database.",
-                )
-                .retry_after(30)
-            }
+            ReadError::State(_) | ReadError::Gone | ReadError::Broken => Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                // The log names the file; that is nobody's business here.
+                "The state database can't be read or written.",
+                "Look at the log of the service; `rosterd check` looks at the state database.",
+            )
+            .retry_after(30),
         }
     }
 }

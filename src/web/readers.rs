@@ -1,6 +1,8 @@
-//! Read-only connections to the state database.
+//! Questions to the state database, and the few changes that a person makes to it, on threads where
+//! they hold up nobody.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -32,10 +34,15 @@ pub(crate) enum ReadError {
     Broken,
 }
 
-/// A few connections that are lent out one question at a time.
+/// A few connections that are lent out one question at a time, and the service's own one for changes,
+/// one at a time as well.
 pub(super) struct Readers {
     shared: Arc<Shared>,
+    /// Whether the last question had no answer, so that the log says it once.
+    fails: AtomicBool,
     turns: Arc<Semaphore>,
+    writer: Arc<Store>,
+    writing: Arc<Semaphore>,
 }
 
 struct Shared {
@@ -44,14 +51,33 @@ struct Shared {
 }
 
 impl Readers {
-    pub(super) fn new(path: &Path) -> Readers {
+    pub(super) fn new(writer: Arc<Store>) -> Readers {
         Readers {
             shared: Arc::new(Shared {
-                path: path.to_owned(),
+                path: writer.path().to_owned(),
                 idle: Mutex::default(),
             }),
+            fails: AtomicBool::new(false),
             turns: Arc::new(Semaphore::new(AT_ONCE)),
+            writer,
+            writing: Arc::new(Semaphore::new(1)),
         }
+    }
+
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, StateError> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let turn = timeout(PATIENCE, self.writing.clone().acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else {
+            return Err(ReadError::Crowded);
+        };
+        let writer = self.writer.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            Ok(work(&writer)?)
+        });
+        done.await.unwrap_or(Err(ReadError::Broken))
     }
 
     pub(super) async fn read<T: Send + 'static>(
@@ -75,7 +101,20 @@ impl Readers {
             shared.put_back(store);
             Ok(answer)
         });
-        asked.await.unwrap_or(Err(ReadError::Broken))
+        let answer = asked.await.unwrap_or(Err(ReadError::Broken));
+        self.tell(answer.as_ref().err());
+        answer
+    }
+
+    /// Logs that the database can't be read, and that it can again.
+    fn tell(&self, error: Option<&ReadError>) {
+        match (error, self.fails.swap(error.is_some(), Ordering::Relaxed)) {
+            (Some(error), false) => {
+                tracing::warn!(%error, "The state database can't be read for the page, the API and the metrics.");
+            }
+            (None, true) => tracing::info!("The state database can be read again."),
+            _ => {}
+        }
     }
 }
 

@@ -237,3 +237,120 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Impatient<S> {
         self.judge(context, shut)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+    use tokio::task::JoinHandle;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+    fn begin(buffer: usize, stop: &CancellationToken) -> (DuplexStream, JoinHandle<()>) {
+        let routes = Router::new()
+            .route("/", get(|| async { "ok" }))
+            .route("/long", get(|| async { "x".repeat(1 << 20) }));
+        let (client, server) = duplex(buffer);
+        let peer = "127.0.0.1:1".parse().unwrap();
+        let talk = converse(server, peer, routes, Limits::default(), stop.clone());
+        (client, tokio::spawn(talk))
+    }
+
+    /// Reads all that comes until the other side is done, and how long that took.
+    async fn rest(client: &mut DuplexStream) -> (String, u64) {
+        let (began, mut text) = (Instant::now(), Vec::new());
+        client.read_to_end(&mut text).await.unwrap();
+        let text = String::from_utf8(text).unwrap();
+        (text, began.elapsed().as_secs())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_says_nothing_or_half_of_it_is_left() {
+        let stop = CancellationToken::new();
+        for said in [&b""[..], &REQUEST[..20]] {
+            let (mut client, served) = begin(4096, &stop);
+            client.write_all(said).await.unwrap();
+            let (text, took) = rest(&mut client).await;
+            assert!(!text.contains("200 OK"), "{text}");
+            assert_eq!(took, 20);
+            served.await.unwrap();
+        }
+        let (mut client, served) = begin(4096, &stop);
+        client.write_all(REQUEST).await.unwrap();
+        let (text, took) = rest(&mut client).await;
+        assert!(text.starts_with("HTTP/1.1 200 OK"), "{text}");
+        assert_eq!(took, 20, "an idle connection is left as well");
+        served.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_drips_its_request_is_left() {
+        let (mut client, served) = begin(4096, &CancellationToken::new());
+        let began = Instant::now();
+        for byte in REQUEST.iter().cycle() {
+            if client.write_all(&[*byte]).await.is_err() || served.is_finished() {
+                break;
+            }
+            sleep(Duration::from_secs(1)).await;
+        }
+        assert!(began.elapsed() <= Duration::from_secs(22));
+        served.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_no_answer_is_left() {
+        let (mut client, served) = begin(1024, &CancellationToken::new());
+        let request = b"GET /long HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        client.write_all(request).await.unwrap();
+        let began = Instant::now();
+        served.await.unwrap();
+        assert_eq!(began.elapsed().as_secs(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_connection_lives_for_ever() {
+        let (mut client, served) = begin(4096, &CancellationToken::new());
+        let began = Instant::now();
+        let mut answer = [0; 4096];
+        while client.write_all(REQUEST).await.is_ok()
+            && client.read(&mut answer).await.is_ok_and(|read| read > 0)
+        {
+            sleep(Duration::from_secs(7)).await;
+        }
+        served.await.unwrap();
+        let lived = began.elapsed().as_secs();
+        assert!((600..=615).contains(&lived), "{lived}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_head_is_refused() {
+        for long in [
+            format!("X-Long: {}\r\n", "x".repeat(20_000)),
+            "X-Many: 1\r\n".repeat(100),
+        ] {
+            let (mut client, served) = begin(64 * 1024, &CancellationToken::new());
+            let request = format!("GET / HTTP/1.1\r\nHost: localhost\r\n{long}\r\n");
+            client.write_all(request.as_bytes()).await.unwrap();
+            let (text, took) = rest(&mut client).await;
+            assert!(text.starts_with("HTTP/1.1 431"), "{text}");
+            assert_eq!(took, 0);
+            served.await.unwrap();
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_ends_what_idles_at_once() {
+        let stop = CancellationToken::new();
+        let (mut client, served) = begin(4096, &stop);
+        client.write_all(REQUEST).await.unwrap();
+        let mut answer = [0; 4096];
+        assert!(client.read(&mut answer).await.unwrap() > 0);
+        let began = Instant::now();
+        stop.cancel();
+        served.await.unwrap();
+        assert_eq!(began.elapsed().as_secs(), 0);
+    }
+}

@@ -34,8 +34,7 @@ const LIFETIME: Duration = Duration::from_hours(12);
 /// How many sessions there are at once; beyond that the oldest ends.
 const SESSIONS: usize = 64;
 
-/// The field of a form, and the header of a script, that hold the token against forged requests.
-pub(crate) const CSRF_FIELD: &str = "csrf";
+/// The header in which a script sends the token against forged requests; a form has the field `csrf`.
 const CSRF_HEADER: &str = "x-csrf-token";
 
 /// The admin token as it is kept: hashed, so that comparing takes the same time whatever was sent.
@@ -205,7 +204,7 @@ impl FromRequestParts<WebState> for SignedIn {
 
 /// Whoever may see everything: a session, or the admin token as a bearer.
 #[derive(Clone, Debug)]
-pub(crate) struct Reader(pub(crate) Who);
+pub(crate) struct Reader;
 
 impl FromRequestParts<WebState> for Reader {
     type Rejection = Problem;
@@ -214,13 +213,8 @@ impl FromRequestParts<WebState> for Reader {
         parts: &mut Parts,
         state: &WebState,
     ) -> Result<Self, Self::Rejection> {
-        if let Some(who) = bearer(parts, state)? {
-            return Ok(Reader(who));
-        }
-        let Ok(MaybeSignedIn(session)) = MaybeSignedIn::from_request_parts(parts, state).await;
-        session
-            .map(|session| Reader(session.who()))
-            .ok_or_else(|| nobody(state))
+        let reader = <Self as OptionalFromRequestParts<WebState>>::from_request_parts(parts, state);
+        reader.await?.ok_or_else(|| nobody(state))
     }
 }
 
@@ -231,11 +225,11 @@ impl OptionalFromRequestParts<WebState> for Reader {
         parts: &mut Parts,
         state: &WebState,
     ) -> Result<Option<Self>, Self::Rejection> {
-        if let Some(who) = bearer(parts, state)? {
-            return Ok(Some(Reader(who)));
+        if bearer(parts, state)?.is_some() {
+            return Ok(Some(Reader));
         }
         let Ok(MaybeSignedIn(session)) = MaybeSignedIn::from_request_parts(parts, state).await;
-        Ok(session.map(|session| Reader(session.who())))
+        Ok(session.map(|_| Reader))
     }
 }
 

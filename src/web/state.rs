@@ -1,20 +1,26 @@
 //! What handlers share.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::cache::Cache;
+use super::metrics::{Counters, Scrapes};
 use super::readers::{ReadError, Readers};
 use super::session::{Sessions, Token};
 use super::throttle::Throttle;
+use super::view::{Counts, LiveRuns, UnderWay, View};
 use crate::config::Config;
-use crate::run::Clock;
-use crate::state::Store;
+use crate::report::PageAbout;
+use crate::run::{Clock, RunnerOptions};
+use crate::state::{StateError, Store};
 
 /// The loop wakes every quarter of a minute at the latest, and a busy disk may hold it up.
 const PULSELESS: Duration = Duration::from_secs(60);
@@ -57,6 +63,7 @@ pub(super) struct Pulse {
     began: Instant,
     beat: AtomicU64,
     stops: AtomicBool,
+    told: AtomicU64,
 }
 
 impl Pulse {
@@ -65,6 +72,7 @@ impl Pulse {
             began: Instant::now(),
             beat: AtomicU64::new(0),
             stops: AtomicBool::new(false),
+            told: AtomicU64::new(0),
         }
     }
 
@@ -77,14 +85,22 @@ impl Pulse {
         self.stops.store(true, Ordering::Relaxed);
     }
 
+    /// Tells whether a line may be logged that anybody can bring about: one a second.
+    pub(super) fn may_tell(&self) -> bool {
+        let second = self.began.elapsed().as_secs() + 1;
+        self.told.swap(second, Ordering::Relaxed) != second
+    }
+
     /// How long the loop has been silent.
     pub(super) fn silence(&self) -> Duration {
         let beat = Duration::from_millis(self.beat.load(Ordering::Relaxed));
         self.began.elapsed().saturating_sub(beat)
     }
 
+    /// Tells whether the loop lives. Once it stops it only waits for the runs, for as long as the
+    /// config lets it.
     pub(super) fn is_alive(&self) -> bool {
-        self.silence() <= PULSELESS
+        self.stops() || self.silence() <= PULSELESS
     }
 
     pub(super) fn stops(&self) -> bool {
@@ -99,26 +115,52 @@ pub(crate) struct WebState {
 }
 
 struct Shared {
-    settings: RwLock<Arc<Settings>>,
+    settings: Arc<RwLock<Arc<Settings>>>,
     clock: Clock,
     pulse: Pulse,
     orders: mpsc::Sender<Order>,
     readers: Readers,
     sessions: Sessions,
     throttle: Throttle,
+    counters: Arc<Counters>,
+    scrapes: Scrapes,
+    counts: Cache<Counts>,
+    readable: Cache<()>,
+    live: Arc<LiveRuns>,
 }
 
 impl WebState {
-    pub(super) fn new(settings: Settings, clock: Clock, orders: mpsc::Sender<Order>) -> WebState {
+    /// Makes what handlers share, and has the runs tell it how far they have come.
+    pub(super) fn new(
+        settings: Settings,
+        store: Arc<Store>,
+        runner: &mut RunnerOptions,
+        orders: mpsc::Sender<Order>,
+    ) -> WebState {
+        let settings = Arc::new(RwLock::new(Arc::new(settings)));
+        let (known, clock) = (settings.clone(), runner.clock.clone());
+        let about = Box::new(move |job: &str| {
+            let config = current(&known).config.clone();
+            let job = config.jobs.get(job);
+            PageAbout::of(&config.path, &config, job, clock(), TimeZone::system())
+        });
+        let live = LiveRuns::new(runner.clock.clone(), about, runner.progress.clone());
+        let live = Arc::new(live);
+        runner.progress = live.clone();
         WebState {
             inner: Arc::new(Shared {
-                readers: Readers::new(&settings.config.state_path),
-                settings: RwLock::new(Arc::new(settings)),
-                clock,
+                settings,
+                clock: runner.clock.clone(),
                 pulse: Pulse::new(),
                 orders,
+                readers: Readers::new(store),
                 sessions: Sessions::default(),
                 throttle: Throttle::default(),
+                counters: Arc::default(),
+                scrapes: Scrapes::default(),
+                counts: Cache::default(),
+                readable: Cache::default(),
+                live,
             }),
         }
     }
@@ -140,9 +182,26 @@ impl WebState {
     /// A database that can't be read, or is asked too much of.
     pub(crate) async fn read<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Store) -> Result<T, crate::state::StateError> + Send + 'static,
+        work: impl FnOnce(&Store) -> Result<T, StateError> + Send + 'static,
     ) -> Result<T, ReadError> {
         self.inner.readers.read(work).await
+    }
+
+    /// Changes the state database through the service's own connection, one change at a time.
+    ///
+    /// # Errors
+    /// A database that can't be written.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store) -> Result<T, StateError> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        self.inner.readers.write(work).await
+    }
+
+    /// Tells whether the state database can be read, as it was within the last second.
+    pub(super) async fn is_readable(&self) -> Result<(), ReadError> {
+        let asked = self.read(|store| store.service().map(drop));
+        self.inner.readable.get(asked).await
     }
 
     /// Asks the service to run a job now, and returns once it has said what becomes of that.
@@ -160,8 +219,7 @@ impl WebState {
     }
 
     pub(super) fn settings(&self) -> Arc<Settings> {
-        let settings = self.inner.settings.read();
-        settings.unwrap_or_else(PoisonError::into_inner).clone()
+        current(&self.inner.settings)
     }
 
     pub(super) fn set(&self, settings: Settings) {
@@ -177,7 +235,59 @@ impl WebState {
         &self.inner.sessions
     }
 
+    pub(super) fn counters(&self) -> &Arc<Counters> {
+        &self.inner.counters
+    }
+
+    /// Returns the runs that are under way in this process, by job.
+    pub(crate) fn live(&self) -> BTreeMap<String, UnderWay> {
+        self.inner.live.now()
+    }
+
+    /// Returns what keeps them, and the pages of refused plans.
+    pub(crate) fn live_runs(&self) -> &LiveRuns {
+        &self.inner.live
+    }
+
+    /// Gathers something from the read model, on a thread where that holds up nobody.
+    ///
+    /// # Errors
+    /// As of [`WebState::read`].
+    pub(crate) async fn gather<T: Send + 'static>(
+        &self,
+        from: impl FnOnce(&View<'_>) -> Result<T, StateError> + Send + 'static,
+    ) -> Result<T, ReadError> {
+        let (config, now, live) = (self.config(), self.now(), self.live());
+        self.read(move |store| {
+            from(&View {
+                config: &config,
+                store: Some(store),
+                now,
+                live: &live,
+            })
+        })
+        .await
+    }
+
+    /// Returns what everybody may see, as it was within the last second.
+    ///
+    /// # Errors
+    /// As of [`WebState::read`].
+    pub(crate) async fn counts(&self) -> Result<Counts, ReadError> {
+        let made = self.gather(|view| view.counts());
+        self.inner.counts.get(made).await
+    }
+
+    pub(super) fn scrapes(&self) -> &Scrapes {
+        &self.inner.scrapes
+    }
+
     pub(super) fn throttle(&self) -> &Throttle {
         &self.inner.throttle
     }
+}
+
+fn current(settings: &RwLock<Arc<Settings>>) -> Arc<Settings> {
+    let settings = settings.read();
+    settings.unwrap_or_else(PoisonError::into_inner).clone()
 }

@@ -9,7 +9,7 @@ use crate::report::write_guide;
 
 /// Explains a command, or prints a chapter of the guide.
 ///
-/// The chapters are mapping, consent, guards, recovery, providers and service.
+/// The chapters are mapping, consent, guards, recovery, providers, service and metrics.
 #[derive(clap::Args, Debug)]
 pub(crate) struct HelpArgs {
     /// A command, or a chapter of the guide.

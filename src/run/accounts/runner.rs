@@ -132,6 +132,27 @@ impl Runner {
         (self.inner.options.clock)()
     }
 
+    /// Returns what each account has been sent since it was set up, and how much longer it is left alone
+    /// because it asked for patience; by the name of a provider that opens it.
+    pub fn traffic(&self) -> BTreeMap<String, (Statistics, Duration)> {
+        let accounts = self
+            .inner
+            .accounts
+            .lock()
+            .expect("nothing panics while it holds this lock");
+        let each = accounts.values();
+        each.map(|account| {
+            let told = (account.statistics(), account.paused_for());
+            (account.name().to_owned(), told)
+        })
+        .collect()
+    }
+
+    /// Tells whether a run is still going on with it, beside whoever asks.
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.inner) > 1
+    }
+
     /// Makes what was read from a copy of an account no more whole than the account itself was.
     pub(in crate::run) fn hold_to_gaps(&self, snapshot: &mut Snapshot) {
         if let Some(gaps) = self.inner.options.gaps.get(&snapshot.provider) {

@@ -29,7 +29,7 @@
 //!
 //! `spool` finds the directory in which what is too long for memory goes.
 //!
-//! Dependencies point one way: `cli → daemon → run → {provider, mapping, plan, state}`, `provider →
+//! Dependencies point one way: `cli → daemon → web → run → {provider, mapping, plan, state}`, `provider →
 //! http, model`, `plan, mapping → model` and nothing else. A test reads the `use` lines and holds
 //! the code to that.
 //!

@@ -8,7 +8,9 @@
 //! | `readers` | read-only connections to the state database, few, on threads of their own |
 //! | `session` | signing in and out, who asks, and the token against forged requests |
 //! | `throttle` | how often a token may be tried |
+//! | `actions` | what can be changed, with the line in the log that says who did |
 //! | `cache` | an answer that many ask for is made once a second |
+//! | `api` | `/api/v1`, and the document that describes it |
 //! | `metrics` | figures for Prometheus |
 //! | `health` | whether the process lives and whether it is ready |
 //! | [`view`] | what there is to see, gathered for the page, the API and the commands |
@@ -24,6 +26,8 @@
 //! every request has to be a name of this listener, and a request that changes something has to come
 //! from a page of it.
 
+mod actions;
+mod api;
 mod cache;
 mod guard;
 mod health;
@@ -33,6 +37,8 @@ mod readers;
 mod serve;
 mod session;
 mod state;
+#[cfg(test)]
+mod tests;
 mod throttle;
 pub mod view;
 
@@ -84,6 +90,7 @@ fn routes(state: &WebState, limits: &Limits) -> Router {
     let router = Router::new()
         .merge(health::router())
         .merge(metrics::router())
+        .merge(api::router())
         .merge(session::router());
     guard::around(router, state, limits).with_state(state.clone())
 }

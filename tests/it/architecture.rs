@@ -16,6 +16,12 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("state", &["model", "plan::base", "spool"]),
     ("emulator", &["spool"]),
     ("config", &["mapping", "model", "provider", "schedule"]),
+    (
+        "web",
+        &[
+            "config", "http", "model", "plan", "program", "provider", "report", "run", "state",
+        ],
+    ),
 ];
 
 /// A word, where it may stand, and why nowhere else. Tests may say what they like.

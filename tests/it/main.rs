@@ -48,3 +48,4 @@ mod undo;
 mod undo_since;
 mod undo_unread;
 mod user_groups;
+mod web;

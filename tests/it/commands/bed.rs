@@ -475,6 +475,11 @@ pub(crate) fn assert_keys(value: &serde_json::Value, keys: &[&str]) {
 impl Running {
     /// Waits for a line on standard error.
     pub(crate) fn wait_for(&mut self, text: &str) {
+        self.wait_for_line(text);
+    }
+
+    /// Waits for a line on standard error and returns it.
+    pub(crate) fn wait_for_line(&mut self, text: &str) -> String {
         loop {
             let mut line = String::new();
             let read = self.err.read_line(&mut line).unwrap();
@@ -485,7 +490,7 @@ impl Running {
             );
             self.seen += &line;
             if line.contains(text) {
-                return;
+                return line;
             }
         }
     }

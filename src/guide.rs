@@ -13,44 +13,45 @@ pub struct Chapter {
     pub text: &'static str,
 }
 
-/// The chapters, in the order in which they are best read.
-pub const CHAPTERS: [Chapter; 7] = [
-    Chapter {
-        name: "mapping",
-        about: "which value goes where, and the language of expressions",
-        text: include_str!("guide/mapping.md"),
-    },
-    Chapter {
-        name: "consent",
-        about: "opt-outs: what is carried, what bars whom, what no command undoes",
-        text: include_str!("guide/consent.md"),
-    },
-    Chapter {
-        name: "guards",
-        about: "what stops a plan before the first write, and how to let it pass",
-        text: include_str!("guide/guards.md"),
-    },
-    Chapter {
-        name: "recovery",
-        about: "after a crash, a lost database or a mistake",
-        text: include_str!("guide/recovery.md"),
-    },
-    Chapter {
-        name: "providers",
-        about: "logins, rights and what each provider can't hold",
-        text: include_str!("guide/providers.md"),
-    },
-    Chapter {
-        name: "service",
-        about: "running for years: schedules, pauses, signals, systemd",
-        text: include_str!("guide/service.md"),
-    },
-    Chapter {
-        name: "metrics",
-        about: "figures for Prometheus, each with its meaning; health checks",
-        text: include_str!("guide/metrics.md"),
-    },
-];
+/// Lists the chapters, each with its text, and gives each a page of the documentation.
+macro_rules! chapters {
+    ($($name:ident: $about:literal,)+) => {
+        /// The chapters, in the order in which they are best read.
+        pub const CHAPTERS: &[Chapter] = &[$(
+            Chapter {
+                name: stringify!($name),
+                about: $about,
+                text: include_str!(concat!("guide/", stringify!($name), ".md")),
+            },
+        )+];
+
+        $(
+            #[doc = include_str!(concat!("guide/", stringify!($name), ".md"))]
+            pub mod $name {}
+        )+
+    };
+}
+
+// One line a chapter: the word after `rosterd help`, which is the name of the file as well.
+chapters! {
+    install: "from nothing to a first run: program, config, service",
+    emfluence: "the first config: login, rights, and what is different there",
+    greenrope: "the first config: login, rights, and what is different there",
+    activecampaign: "the first config, for lists and for user groups",
+    providers: "what all providers share: secrets, pace, what one can't hold",
+    mapping: "which value goes where, and the language of expressions",
+    consent: "opt-outs: what is carried, what bars whom, what no command undoes",
+    guards: "what stops a plan before the first write, and how to let it pass",
+    migration: "moving an account once: assess, rehearse, move, verify",
+    daily: "one look a day, and what to do about what it shows",
+    mistakes: "why something is as it is, and how to take a run back",
+    service: "running for years: schedules, pauses, signals, systemd",
+    metrics: "figures for Prometheus, each with its meaning; health checks",
+    recovery: "backups, and what to do after a crash or a lost database",
+    security: "secrets, personal data, the network, the service",
+    emulator: "trying everything, trouble included, without an account",
+    extending: "how to add a provider",
+}
 
 /// Finds a chapter by its name.
 pub fn chapter(name: &str) -> Option<&'static Chapter> {
@@ -58,24 +59,3 @@ pub fn chapter(name: &str) -> Option<&'static Chapter> {
         .iter()
         .find(|chapter| chapter.name.eq_ignore_ascii_case(name))
 }
-
-#[doc = include_str!("guide/mapping.md")]
-pub mod mapping {}
-
-#[doc = include_str!("guide/consent.md")]
-pub mod consent {}
-
-#[doc = include_str!("guide/guards.md")]
-pub mod guards {}
-
-#[doc = include_str!("guide/recovery.md")]
-pub mod recovery {}
-
-#[doc = include_str!("guide/providers.md")]
-pub mod providers {}
-
-#[doc = include_str!("guide/service.md")]
-pub mod service {}
-
-#[doc = include_str!("guide/metrics.md")]
-pub mod metrics {}

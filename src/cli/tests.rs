@@ -4,6 +4,8 @@ use clap::{CommandFactory, Parser};
 
 use super::*;
 
+mod guide;
+
 #[test]
 fn the_definition_is_sound() {
     Cli::command().debug_assert();

@@ -32,7 +32,7 @@ pub fn write_guide(out: &mut dyn Write, text: &str, width: usize) -> io::Result<
         } else if let Some(title) = line.strip_prefix("## ") {
             writeln!(out, "{HEADING}{title}{HEADING:#}")?;
         } else {
-            if line.starts_with("- ") {
+            if mark(line) > 0 {
                 paragraph.end(out, width)?;
             }
             paragraph.add(line);
@@ -60,7 +60,7 @@ impl Paragraph {
         if text.is_empty() {
             return Ok(());
         }
-        let below = if text.starts_with("- ") { "  " } else { "" };
+        let below = " ".repeat(mark(&text));
         let mut used = 0;
         for word in words(&text) {
             let room = word.width();
@@ -75,6 +75,16 @@ impl Paragraph {
             used += room;
         }
         writeln!(out)
+    }
+}
+
+/// How many columns the mark takes that begins an item of a list; none where a line begins no item.
+fn mark(line: &str) -> usize {
+    let digits = line.bytes().take_while(u8::is_ascii_digit).count();
+    match &line[digits..] {
+        rest if digits > 0 && rest.starts_with(". ") => digits + 2,
+        rest if digits == 0 && rest.starts_with("- ") => 2,
+        _ => 0,
     }
 }
 
@@ -116,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_chapter_is_filled_to_a_width_and_code_is_left_in_one_piece() {
-        let text = "# Title\n\nA paragraph whose lines\nare filled anew, with `code that\nstays`.\n\n- one item that goes on below itself\n- two\n\n```toml\n[a]\n\nb = 1\n```\n";
+        let text = "# Title\n\nA paragraph whose lines\nare filled anew, with `code that\nstays`.\n\n- one item that goes on below itself\n- two\n\n1. first of all what goes on below\n2. then\n\n```toml\n[a]\n\nb = 1\n```\n";
         let mut out = Vec::new();
         write_guide(&mut out, text, 30).unwrap();
         let text = String::from_utf8(out).unwrap();
@@ -130,6 +140,10 @@ mod tests {
         - one item that goes on below
           itself
         - two
+
+        1. first of all what goes on
+           below
+        2. then
 
             [a]
 

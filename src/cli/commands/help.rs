@@ -9,7 +9,7 @@ use crate::report::write_guide;
 
 /// Explains a command, or prints a chapter of the guide.
 ///
-/// The chapters are mapping, consent, guards, recovery, providers, service and metrics.
+/// `rosterd help` alone lists the commands and the chapters.
 #[derive(clap::Args, Debug)]
 pub(crate) struct HelpArgs {
     /// A command, or a chapter of the guide.
@@ -41,9 +41,11 @@ pub(crate) fn cmd_help(args: &HelpArgs) -> Result<ExitCode, CommandError> {
     if args.topic.is_empty() {
         print(|out| {
             writeln!(out, "\nChapters of the guide, for `rosterd help TOPIC`:")?;
-            CHAPTERS
-                .iter()
-                .try_for_each(|chapter| writeln!(out, "  {:<11}{}", chapter.name, chapter.about))
+            let names = CHAPTERS.iter().map(|chapter| chapter.name.len());
+            let width = names.max().unwrap_or_default() + 2;
+            CHAPTERS.iter().try_for_each(|chapter| {
+                writeln!(out, "  {:<width$}{}", chapter.name, chapter.about)
+            })
         })?;
     }
     Ok(ExitCode::Done)

@@ -28,6 +28,7 @@ mod looks;
 mod meanwhile;
 mod migrations;
 mod pace;
+mod packaging;
 mod page;
 mod pairs;
 mod plans;

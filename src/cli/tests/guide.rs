@@ -90,7 +90,7 @@ fn command_in(line: &str) -> Option<Vec<String>> {
     {
         return None;
     }
-    let cargo = words.first().is_some_and(|word| word == "cargo");
+    let cargo = words.starts_with(&["cargo".to_owned(), "run".to_owned()]);
     let at = words.iter().rposition(|word| {
         word == "rosterd"
             || word == "/usr/bin/rosterd"

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use clap::error::ErrorKind;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::config;
+use crate::emulator::FaultRule;
 use crate::guide::{self, CHAPTERS};
 
 /// The texts that tell people what to type, each under its name: every chapter, and the pages of the repository.
@@ -346,6 +347,39 @@ fn every_piece_of_a_config_is_taken_by_the_reader() {
         }
     }
     assert!(found >= 7, "{found} pieces were found");
+}
+
+#[test]
+fn every_fault_that_is_shown_is_taken_by_the_emulator() {
+    let mut found = 0;
+    for (name, text) in texts() {
+        for (language, block) in code_of(&text).blocks {
+            if language == "json" {
+                let rules: Result<Vec<FaultRule>, _> = serde_json::from_str(&block);
+                found += rules
+                    .unwrap_or_else(|error| panic!("{name}: {error}"))
+                    .len();
+            }
+        }
+    }
+    assert!(found >= 3, "{found} rules were found");
+    let chapter = texts().into_iter().find(|(name, _)| name == "emulator");
+    let text = chapter.unwrap().1;
+    let (_, list) = text.split_once("Faults without a value: ").unwrap();
+    let (without, with) = list.split_once(". With one: ").unwrap();
+    let with = with.split("\n\n").next().unwrap();
+    for (faults, has_value) in [(without, false), (with, true)] {
+        for fault in faults.split('`').skip(1).step_by(2) {
+            let rule = serde_json::from_value::<FaultRule>(json!({"fault": fault}));
+            // What takes a value is known by its name, and misses it.
+            let problem = rule
+                .err()
+                .map(|error| error.to_string())
+                .unwrap_or_default();
+            assert_eq!(problem.is_empty(), !has_value, "{fault}: {problem}");
+            assert!(!problem.contains("unknown variant"), "{fault}: {problem}");
+        }
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod export;
 mod forget;
 mod groups;
 mod guards;
+mod guide;
 mod hostile;
 mod kill;
 mod members;

@@ -304,6 +304,8 @@ fn the_debian_package_is_built_and_holds_all_of_it() {
         .is_some_and(|answer| answer.status.success())
         && tool("dpkg-deb", &["--version"]).is_some();
     if !has_tools {
+        let is_required = std::env::var("ROSTERD_REQUIRE_PACKAGE").is_ok_and(|it| it == "1");
+        assert!(!is_required, "there is no cargo-deb on this machine");
         return skipped("there is no cargo-deb here to build the package with");
     }
     // The profile of these tests, which has been built.
@@ -353,4 +355,57 @@ fn the_debian_package_is_built_and_holds_all_of_it() {
         !postinst.contains("deb-systemd-invoke start"),
         "nothing starts before somebody has filled in the config"
     );
+    install(package);
+}
+
+/// Installs the package in a copy of this machine that is gone afterwards, and takes it out again.
+fn install(package: &str) {
+    const SCRIPT: &str = r#"
+        set -e
+        mount -t tmpfs tmpfs "$2" || exit 77
+        mkdir "$2/upper" "$2/work" "$2/root"
+        mount -t overlay overlay -o "lowerdir=/,upperdir=$2/upper,workdir=$2/work" "$2/root" || exit 77
+        root=$2/root
+        mkdir -p "$root/tmp"
+        cp "$1" "$root/tmp/rosterd.deb"
+        # The copy is of a machine that may have rosterd already.
+        chroot "$root" dpkg --purge rosterd
+        rm -rf "$root/etc/rosterd" "$root/var/lib/rosterd"
+        as_rosterd() { chroot "$root" runuser -u rosterd -- "$@"; }
+
+        chroot "$root" dpkg --install /tmp/rosterd.deb
+        as_rosterd rosterd --config /etc/rosterd/rosterd.toml check
+        as_rosterd rosterd --config /etc/rosterd/rosterd.toml status
+        if as_rosterd ls /etc/rosterd/secrets; then echo "the user of the service reads the secrets of root"; exit 1; fi
+        chroot "$root" dpkg --purge rosterd
+        for gone in /usr/bin/rosterd /etc/rosterd /var/lib/rosterd; do
+            if [ -e "$root$gone" ]; then echo "$gone was left behind"; exit 1; fi
+        done
+        if chroot "$root" id rosterd; then echo "the user was left behind"; exit 1; fi
+
+        # Who refused mail is remembered past a purge.
+        chroot "$root" dpkg --install /tmp/rosterd.deb
+        as_rosterd touch /var/lib/rosterd/rosterd.db
+        chroot "$root" dpkg --purge rosterd
+        test -e "$root/var/lib/rosterd/rosterd.db"
+    "#;
+    let place = TempDir::new().unwrap();
+    let place = place.path().to_str().unwrap();
+    let Some(done) = tool(
+        "unshare",
+        &["--mount", "sh", "-c", SCRIPT, "sh", package, place],
+    ) else {
+        return skipped("there is no unshare here: the package was not installed");
+    };
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&done.stdout),
+        String::from_utf8_lossy(&done.stderr)
+    );
+    if done.status.code() == Some(77) || said.starts_with("unshare: ") {
+        return skipped(
+            "nothing can be laid over this machine's files: the package was not installed",
+        );
+    }
+    assert!(done.status.success(), "{said}");
 }

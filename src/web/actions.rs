@@ -27,11 +27,10 @@ pub(crate) enum Items {
 fn audit<T>(who: &Who, action: &str, job: &str, done: Result<T, Problem>) -> Result<T, Problem> {
     match &done {
         Ok(_) => {
-            tracing::info!(target: "rosterd::audit", %who, action, job, outcome = "done", "A change was asked for.");
+            tracing::info!(target: "rosterd::audit", %who, action, job, outcome = "done", "Audit: a change was asked for.");
         }
         Err(problem) => {
-            let status = problem.status().as_u16();
-            tracing::warn!(target: "rosterd::audit", %who, action, job, outcome = "refused", status, "A change was asked for.");
+            tracing::warn!(target: "rosterd::audit", %who, action, job, outcome = "refused", why = %problem, "Audit: a change was asked for.");
         }
     }
     done

@@ -110,7 +110,7 @@ fn judge(state: &WebState, limits: &Limits, request: &Request) -> Result<(), Pro
     let only_reads = matches!(*request.method(), Method::GET | Method::HEAD);
     if !only_reads && !comes_from_here(host, request.headers()) {
         if state.pulse().may_tell() {
-            tracing::warn!(target: "rosterd::audit", outcome = "refused", "A page of another site asked for a change.");
+            tracing::warn!(target: "rosterd::audit", outcome = "refused", "Audit: a page of another site asked for a change.");
         }
         return Err(Problem::new(
             StatusCode::FORBIDDEN,

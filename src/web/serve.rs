@@ -1,6 +1,5 @@
 //! The listener, the connections and what bounds them.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -136,7 +135,7 @@ pub(super) async fn converse<S>(
     let answer = service_fn(move |mut request: hyper::Request<Incoming>| {
         request.extensions_mut().insert(Peer(peer));
         let routes = routes.clone();
-        async move { Ok::<_, Infallible>(routes.oneshot(request.map(Body::new)).await?) }
+        async move { routes.oneshot(request.map(Body::new)).await }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -322,7 +322,7 @@ fn nobody(state: &WebState) -> Problem {
 
 fn forged(session: &SignedIn) -> Problem {
     let who = session.who();
-    tracing::warn!(target: "rosterd::audit", %who, outcome = "refused", "A change was asked for without the token of its session.");
+    tracing::warn!(target: "rosterd::audit", %who, outcome = "refused", "Audit: a change was asked for without the token of its session.");
     Problem::new(
         StatusCode::FORBIDDEN,
         "The request does not hold the token of this session, so it may be forged by another site.",
@@ -388,7 +388,7 @@ fn try_token(state: &WebState, peer: IpAddr, sent: &str) -> Tried {
         return Tried::Right;
     }
     state.throttle().failed(peer);
-    tracing::warn!(target: "rosterd::audit", action = "sign in", outcome = "refused", "A wrong admin token was sent.");
+    tracing::warn!(target: "rosterd::audit", action = "sign in", outcome = "refused", "Audit: a wrong admin token was sent.");
     Tried::Wrong
 }
 
@@ -440,7 +440,7 @@ async fn sign_in(
             let id = state.sessions().begin();
             if let Some(session) = state.sessions().find(&id) {
                 let who = session.who();
-                tracing::info!(target: "rosterd::audit", %who, action = "sign in", outcome = "done", "Somebody signed in.");
+                tracing::info!(target: "rosterd::audit", %who, action = "sign in", outcome = "done", "Audit: somebody signed in.");
             }
             // Only the browser knows whether there is a proxy with TLS in between.
             let origin = parts.headers.get(header::ORIGIN);
@@ -459,9 +459,13 @@ async fn sign_in(
 struct Nothing {}
 
 async fn sign_out(State(state): State<WebState>, form: Changing<Nothing>) -> Response {
-    state.sessions().end(&form.session);
-    let who = form.session.who();
-    tracing::info!(target: "rosterd::audit", %who, action = "sign out", outcome = "done", "Somebody signed out.");
+    let Changing {
+        session,
+        fields: Nothing {},
+    } = form;
+    state.sessions().end(&session);
+    let who = session.who();
+    tracing::info!(target: "rosterd::audit", %who, action = "sign out", outcome = "done", "Audit: somebody signed out.");
     let cookie = set_cookie(&cookie_name(&state), "", 0, false);
     ([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response()
 }

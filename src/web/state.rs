@@ -23,7 +23,7 @@ use crate::run::{Clock, RunnerOptions};
 use crate::state::{StateError, Store};
 
 /// The loop wakes every quarter of a minute at the latest, and a busy disk may hold it up.
-const PULSELESS: Duration = Duration::from_secs(60);
+const PULSELESS: Duration = Duration::from_mins(1);
 
 /// Something that the loop of the service is asked to do.
 #[derive(Debug)]
@@ -241,7 +241,7 @@ impl WebState {
 
     /// Returns the runs that are under way in this process, by job.
     pub(crate) fn live(&self) -> BTreeMap<String, UnderWay> {
-        self.inner.live.now()
+        self.live_runs().now()
     }
 
     /// Returns what keeps them, and the pages of refused plans.
@@ -274,6 +274,10 @@ impl WebState {
     /// # Errors
     /// As of [`WebState::read`].
     pub(crate) async fn counts(&self) -> Result<Counts, ReadError> {
+        #[expect(
+            clippy::redundant_closure_for_method_calls,
+            reason = "the method is one of a single lifetime"
+        )]
         let made = self.gather(|view| view.counts());
         self.inner.counts.get(made).await
     }

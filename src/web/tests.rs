@@ -319,7 +319,7 @@ async fn a_loop_that_hangs_is_not_healthy_though_it_answers() {
 #[tokio::test]
 async fn a_lost_state_database_is_not_ready() {
     let bench = Bench::new();
-    std::fs::write(bench.directory.path().join("rosterd.db"), "none").unwrap();
+    std::fs::remove_file(bench.directory.path().join("rosterd.db")).unwrap();
     let reply = bench.get("/readyz").await;
     assert_eq!(reply.status, StatusCode::SERVICE_UNAVAILABLE);
     assert!(!reply.body.contains("rosterd.db"), "no path for everybody");

@@ -202,7 +202,7 @@ pub(super) fn settle(root: &Section, text: &str, file: &Path, sink: &mut Sink) -
         retention,
         providers,
         jobs,
-        daemon: daemon?,
+        daemon,
         notify,
     };
     config.name_accounts();
@@ -220,7 +220,7 @@ fn warn_of_idle_keys(settling: &mut Settling<'_>, root: &Section) {
     }
 }
 
-fn daemon(settling: &mut Settling<'_>, section: &Section) -> Option<DaemonConfig> {
+fn daemon(settling: &mut Settling<'_>, section: &Section) -> DaemonConfig {
     let listen = match section.item("listen") {
         Some(Item::Listen(listen)) => Some(listen),
         _ => None,
@@ -239,12 +239,12 @@ fn daemon(settling: &mut Settling<'_>, section: &Section) -> Option<DaemonConfig
         );
     }
     let hosts = section.texts("hosts").into_iter();
-    Some(DaemonConfig {
+    DaemonConfig {
         listen,
         hosts: hosts.map(|name| name.value.to_lowercase()).collect(),
         admin_token: settling.secret(section, "admin_token"),
         grace: section.duration("grace"),
-    })
+    }
 }
 
 fn notify(settling: &mut Settling<'_>, section: &Section) -> NotifyConfig {

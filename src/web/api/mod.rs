@@ -7,7 +7,8 @@
 mod body;
 
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -20,7 +21,7 @@ use super::actions::{self, Items, unknown_job};
 use super::problem::Problem;
 use super::session::{Changer, Reader, SignedIn};
 use super::state::WebState;
-use super::view::{Counts, ItemQuery, JobView};
+use super::view::{Counts, ItemQuery, JobView, Overview};
 use crate::model::normalise_address;
 use crate::report::{FORMAT_VERSION, ItemFilter, write_accepted_json};
 use crate::state::AcceptedRecord;
@@ -63,6 +64,24 @@ pub(super) fn router() -> Router<WebState> {
         })
 }
 
+/// The name of a job or a run in an address.
+struct Name(String);
+
+impl FromRequestParts<WebState> for Name {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &WebState) -> Result<Self, Problem> {
+        let name = Path::<String>::from_request_parts(parts, state).await;
+        name.map(|Path(name)| Name(name)).map_err(|_| {
+            Problem::new(
+                StatusCode::NOT_FOUND,
+                "The name in the address is not text, so nothing has it.",
+                "`/api/v1/jobs` and `/api/v1/runs` list what there is.",
+            )
+        })
+    }
+}
+
 /// An answer, or why there is none.
 type Answer = Result<Response, Problem>;
 
@@ -86,12 +105,20 @@ async fn session(session: SignedIn) -> Response {
     Json(json!({"version": FORMAT_VERSION, "csrf": session.csrf()})).into_response()
 }
 
+#[expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "the method is one of a single lifetime"
+)]
+async fn overview(state: &WebState) -> Result<Overview, Problem> {
+    Ok(state.gather(|view| view.overview()).await?)
+}
+
 async fn status(State(state): State<WebState>, _: Reader) -> Answer {
-    Ok(Json(state.gather(|view| view.overview()).await?).into_response())
+    Ok(Json(overview(&state).await?).into_response())
 }
 
 async fn jobs(State(state): State<WebState>, _: Reader) -> Answer {
-    let overview = state.gather(|view| view.overview()).await?;
+    let overview = overview(&state).await?;
     Ok(Json(json!({"version": FORMAT_VERSION, "jobs": overview.jobs})).into_response())
 }
 
@@ -112,11 +139,11 @@ async fn one_job(state: &WebState, name: String) -> Answer {
     found(job, unknown_job)
 }
 
-async fn job(State(state): State<WebState>, _: Reader, Path(name): Path<String>) -> Answer {
+async fn job(State(state): State<WebState>, _: Reader, Name(name): Name) -> Answer {
     one_job(&state, name).await
 }
 
-async fn plan(State(state): State<WebState>, _: Reader, Path(name): Path<String>) -> Answer {
+async fn plan(State(state): State<WebState>, _: Reader, Name(name): Name) -> Answer {
     if !state.config().jobs.contains_key(&name) {
         return Err(unknown_job());
     }
@@ -130,7 +157,7 @@ async fn plan(State(state): State<WebState>, _: Reader, Path(name): Path<String>
     })
 }
 
-async fn groups(State(state): State<WebState>, _: Reader, Path(name): Path<String>) -> Answer {
+async fn groups(State(state): State<WebState>, _: Reader, Name(name): Name) -> Answer {
     found(
         state.gather(move |view| view.groups(&name)).await?,
         unknown_job,
@@ -185,7 +212,7 @@ async fn runs(State(state): State<WebState>, _: Reader, query: Asked<Page>) -> A
 async fn runs_of_job(
     State(state): State<WebState>,
     _: Reader,
-    Path(name): Path<String>,
+    Name(name): Name,
     query: Asked<Page>,
 ) -> Answer {
     if !state.config().jobs.contains_key(&name) {
@@ -213,7 +240,7 @@ struct WhichItems {
 async fn run(
     State(state): State<WebState>,
     _: Reader,
-    Path(id): Path<String>,
+    Name(id): Name,
     query: Asked<WhichItems>,
 ) -> Answer {
     let which = asked(query)?;
@@ -269,7 +296,7 @@ struct Nothing {}
 async fn run_now(
     State(state): State<WebState>,
     Changer(who): Changer,
-    Path(name): Path<String>,
+    Name(name): Name,
     _: Body<Nothing>,
 ) -> Answer {
     actions::run(&state, &who, &name).await?;
@@ -285,7 +312,7 @@ struct Approval {
 async fn approve(
     State(state): State<WebState>,
     Changer(who): Changer,
-    Path(name): Path<String>,
+    Name(name): Name,
     Body(asked): Body<Approval>,
 ) -> Answer {
     actions::approve(&state, &who, &name, &asked.approval).await?;
@@ -326,7 +353,7 @@ fn accepted(job: &str, accepted: &[AcceptedRecord]) -> Response {
 async fn accept(
     State(state): State<WebState>,
     Changer(who): Changer,
-    Path(name): Path<String>,
+    Name(name): Name,
     Body(asked): Body<Accepting>,
 ) -> Answer {
     let (items, reason) = asked.items()?;
@@ -337,7 +364,7 @@ async fn accept(
 async fn revoke(
     State(state): State<WebState>,
     Changer(who): Changer,
-    Path(name): Path<String>,
+    Name(name): Name,
     Body(asked): Body<Accepting>,
 ) -> Answer {
     let (items, _) = asked.items()?;
@@ -354,7 +381,7 @@ struct Pausing {
 async fn pause(
     State(state): State<WebState>,
     Changer(who): Changer,
-    Path(name): Path<String>,
+    Name(name): Name,
     Body(asked): Body<Pausing>,
 ) -> Answer {
     actions::pause(&state, &who, &name, asked.reason).await?;
@@ -364,7 +391,7 @@ async fn pause(
 async fn resume(
     State(state): State<WebState>,
     Changer(who): Changer,
-    Path(name): Path<String>,
+    Name(name): Name,
     _: Body<Nothing>,
 ) -> Answer {
     actions::resume(&state, &who, &name).await?;

@@ -1,6 +1,7 @@
 //! The text in which Prometheus reads metrics.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 /// What a number does over time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,18 +54,24 @@ impl Samples {
                 name, kind, help, ..
             } = metric;
             let help = escaped(help, false);
-            text += &format!("# HELP {name} {help}\n# TYPE {name} {}\n", kind.as_str());
+            // Writing into a text does not fail.
+            write!(
+                text,
+                "# HELP {name} {help}\n# TYPE {name} {}\n",
+                kind.as_str()
+            )
+            .ok();
             for (values, value) in samples {
                 text.push_str(name);
                 let pairs = metric.labels.iter().zip(values);
                 for (number, (label, value)) in pairs.enumerate() {
                     text.push(if number == 0 { '{' } else { ',' });
-                    text += &format!("{label}=\"{}\"", escaped(value, true));
+                    write!(text, "{label}=\"{}\"", escaped(value, true)).ok();
                 }
                 if !values.is_empty() {
                     text.push('}');
                 }
-                text += &format!(" {value}\n");
+                writeln!(text, " {value}").ok();
             }
         }
         text

@@ -184,7 +184,7 @@ fn every_answer_is_as_the_document_says() {
         contract.hold("get", &path, nobody.get(&path).assert(401));
         contract.hold("get", &path, admin.get(&path).assert(200));
     }
-    let begins = admin.post(&of_job("/run"), "").assert(202);
+    let begins = service.begin(&of_job("/run"), "");
     contract.hold("post", &template("/run"), begins);
     service.until(&of_job(""), |job| job["last_run"]["outcome"] == "done");
     assert_eq!(service.bed.size("mail", "Donors"), 10);
@@ -192,7 +192,7 @@ fn every_answer_is_as_the_document_says() {
     contract.hold("get", &template("/plan"), none);
 
     upset(&service);
-    admin.post(&of_job("/run"), "").assert(202);
+    service.begin(&of_job("/run"), "");
     let job = service.until(&of_job(""), |job| job["approval"].is_string());
     contract.hold("get", &template(""), admin.get(&of_job("")).assert(200));
     let plan = contract.hold(
@@ -205,7 +205,7 @@ fn every_answer_is_as_the_document_says() {
     let wrong = admin.post(&of_job("/approve"), r#"{"approval":"another"}"#);
     contract.hold("post", &template("/approve"), wrong.assert(409));
     let right = json!({"approval": job["approval"]}).to_string();
-    let begins = admin.post(&of_job("/approve"), &right).assert(202);
+    let begins = service.begin(&of_job("/approve"), &right);
     contract.hold("post", &template("/approve"), begins);
     service.until(&of_job(""), |job| job["last_run"]["outcome"] == "partial");
     assert_eq!(service.bed.size("mail", "Donors"), 0, "it was let pass");
@@ -249,7 +249,11 @@ fn every_answer_is_as_the_document_says() {
     let more = format!("{path}&after={}", run["next"].as_str().unwrap());
     let more = contract.hold("get", "/api/v1/runs/{run}", admin.get(&more).assert(200));
     assert_eq!(more["before"], 7);
-    for path in ["/api/v1/runs/none", "/api/v1/runs/x%00y"] {
+    for path in [
+        "/api/v1/runs/none",
+        "/api/v1/runs/x%00y",
+        "/api/v1/runs/%ff",
+    ] {
         contract.hold("get", "/api/v1/runs/{run}", admin.get(path).assert(404));
     }
     for query in ["?limit=x", "?unknown=1"] {
@@ -343,13 +347,13 @@ fn assert_holds(api: &Value, command: &Value, place: &str) {
 fn what_a_command_prints_has_the_same_keys_and_values_here() {
     let service = Service::new();
     let (bed, admin) = (&service.bed, service.admin());
-    admin.post(&of_job("/run"), "").assert(202);
+    service.begin(&of_job("/run"), "");
     service.until(&of_job(""), |job| job["last_run"]["outcome"] == "done");
     upset(&service);
-    admin.post(&of_job("/run"), "").assert(202);
+    service.begin(&of_job("/run"), "");
     let job = service.until(&of_job(""), |job| job["approval"].is_string());
     let approve = json!({"approval": job["approval"]}).to_string();
-    admin.post(&of_job("/approve"), &approve).assert(202);
+    service.begin(&of_job("/approve"), &approve);
     service.until(&of_job(""), |job| job["last_run"]["outcome"] == "partial");
 
     let said = bed.line("status --format json").json(&["jobs"]);

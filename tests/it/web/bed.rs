@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::client::Client;
+use super::client::{Client, Reply};
 use crate::commands::bed::{Bed, Running};
 
 /// The admin token. No other text of a test holds it.
@@ -18,6 +18,8 @@ pub(super) struct Service {
 /// Adds the listener and the token to the config of a bed, with more lines of the job.
 pub(super) fn configure(bed: &Bed, job: &str, listen: &str) {
     bed.write("admin-token", TOKEN);
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    std::fs::set_permissions(bed.path("admin-token"), private).unwrap();
     let daemon = format!(
         "\n[daemon]\nlisten = \"{listen}\"\nhosts = [\"rosterd.example.org\"]\nadmin_token = {{ file = \"admin-token\" }}\ngrace = \"5s\"\n"
     );
@@ -47,6 +49,20 @@ impl Service {
     /// The client with the admin token.
     pub(super) fn admin(&self) -> Client {
         self.client.bearer(TOKEN)
+    }
+
+    /// Has a run of the job begin. The one before may be written down as ended a moment before the
+    /// service has taken that in.
+    #[track_caller]
+    pub(super) fn begin(&self, path: &str, body: &str) -> Reply {
+        for _ in 0..2_000 {
+            let reply = self.admin().post(path, body);
+            if reply.status != 409 {
+                return reply.assert(202);
+            }
+            std::thread::park_timeout(std::time::Duration::from_millis(10));
+        }
+        panic!("{path} never begins");
     }
 
     /// Asks for a path until the answer is as it should be; the service changes in its own time.

@@ -135,7 +135,7 @@ fn every_change_leaves_a_line_and_no_secret_is_in_the_log() {
     let log = service.stop();
     let audit: Vec<&str> = log
         .lines()
-        .filter(|line| line.contains("rosterd::audit"))
+        .filter(|line| line.contains("Audit: "))
         .collect();
     for (words, who) in [
         (["action=\"sign in\"", "outcome=\"done\""], "session "),

@@ -69,10 +69,9 @@ fn words(line: &str) -> Vec<String> {
     for letter in line.chars() {
         match quote {
             Some(open) if letter == open => quote = None,
-            Some(_) => words.last_mut().unwrap().push(letter),
             None if letter == '\'' || letter == '"' => quote = Some(letter),
             None if letter == ' ' => words.push(String::new()),
-            None => words.last_mut().unwrap().push(letter),
+            _ => words.last_mut().unwrap().push(letter),
         }
     }
     words.retain(|word| !word.is_empty());
@@ -143,7 +142,7 @@ fn every_command_that_is_shown_can_be_typed() {
             .filter(|(language, _)| ["", "sh", "text", "console"].contains(&language.as_str()));
         let typed = shells
             .flat_map(|(_, block)| block.lines())
-            .filter_map(|line| command_in(line))
+            .filter_map(command_in)
             .map(|command| (command, false));
         let named = code.spans.iter().filter_map(|span| {
             let all = words(span);
@@ -261,14 +260,13 @@ fn every_key_of_the_config_that_is_named_is_one() {
                 && table.starts_with(|it: char| it.is_ascii_lowercase())
             {
                 // The second part is a name of the reader's choice.
+                let has_names = ["jobs", "providers"].iter().any(|it| table.starts_with(it));
                 let parts = table.split('.').enumerate();
-                let named = parts.filter(|(at, part)| {
-                    !(*at == 1 && ["jobs", "providers"].iter().any(|it| table.starts_with(it)))
-                        && !part.is_empty()
-                });
-                named
-                    .map(|(_, part)| part)
-                    .chain((!rest.is_empty()).then(|| rest.trim()))
+                let parts = parts.filter(|(at, _)| !(has_names && *at == 1));
+                let parts = parts.map(|(_, part)| part);
+                parts
+                    .chain([rest.trim()])
+                    .filter(|part| !part.is_empty())
                     .collect()
             } else if let Some((key, _)) = span.split_once(" = ") {
                 vec![key.trim_start_matches("{ ")]
@@ -310,7 +308,7 @@ fn every_piece_of_a_config_is_taken_by_the_reader() {
         for (key, value) in over {
             match (under.get_mut(&key), value) {
                 (Some(toml::Value::Table(under)), toml::Value::Table(over)) => {
-                    lay_over(under, over)
+                    lay_over(under, over);
                 }
                 (_, value) => {
                     under.insert(key, value);

@@ -14,6 +14,7 @@ use super::paint::{HEADING, KEPT};
 pub fn write_guide(out: &mut dyn Write, text: &str, width: usize) -> io::Result<()> {
     let mut paragraph = Paragraph::default();
     let mut in_code = false;
+    let mut heads: Vec<String> = Vec::new();
     for line in text.lines() {
         if line.trim_start().starts_with("```") {
             paragraph.end(out, width)?;
@@ -24,7 +25,19 @@ pub fn write_guide(out: &mut dyn Write, text: &str, width: usize) -> io::Result<
             } else {
                 writeln!(out, "    {line}")?;
             }
+        } else if line.starts_with('|') {
+            paragraph.end(out, width)?;
+            let row = cells(line);
+            if heads.is_empty() {
+                heads = row;
+            } else if !row
+                .iter()
+                .all(|cell| cell.trim_matches(['-', ':']).is_empty())
+            {
+                write_row(out, &heads, &row, width)?;
+            }
         } else if line.trim().is_empty() {
+            heads.clear();
             paragraph.end(out, width)?;
             writeln!(out)?;
         } else if let Some(title) = line.strip_prefix("# ") {
@@ -41,10 +54,45 @@ pub fn write_guide(out: &mut dyn Write, text: &str, width: usize) -> io::Result<
     paragraph.end(out, width)
 }
 
+/// Cuts a row of a table into its cells.
+fn cells(line: &str) -> Vec<String> {
+    let inner = line.trim().trim_matches('|');
+    // A bar that belongs to a cell has a backslash in front.
+    let inner = inner.replace("\\|", "\u{0}");
+    let cells = inner.split('|');
+    cells
+        .map(|cell| cell.trim().replace('\u{0}', "|"))
+        .collect()
+}
+
+/// Writes a row of a table as an item: a terminal is too narrow for cells that hold sentences.
+fn write_row(
+    out: &mut dyn Write,
+    heads: &[String],
+    row: &[String],
+    width: usize,
+) -> io::Result<()> {
+    if let [name, meaning] = row {
+        let text = format!("- {name}: {meaning}");
+        return Paragraph { text, indent: 0 }.end(out, width);
+    }
+    for (at, cell) in row.iter().enumerate() {
+        let (text, indent) = match (at, heads.get(at)) {
+            (0, _) => (format!("- {cell}"), 0),
+            (_, Some(head)) => (format!("{head}: {cell}"), 2),
+            (_, None) => (cell.clone(), 2),
+        };
+        Paragraph { text, indent }.end(out, width)?;
+    }
+    Ok(())
+}
+
 /// Lines that belong together.
 #[derive(Default)]
 struct Paragraph {
     text: String,
+    /// How many columns all of them stand in.
+    indent: usize,
 }
 
 impl Paragraph {
@@ -60,13 +108,15 @@ impl Paragraph {
         if text.is_empty() {
             return Ok(());
         }
-        let below = " ".repeat(mark(&text));
+        let below = " ".repeat(self.indent + mark(&text));
+        write!(out, "{:1$}", "", self.indent)?;
         let mut used = 0;
+        let width = width.saturating_sub(self.indent);
         for word in words(&text) {
             let room = word.width();
             if used > 0 && used + 1 + room > width {
                 write!(out, "\n{below}")?;
-                used = below.len();
+                used = below.len() - self.indent;
             } else if used > 0 {
                 write!(out, " ")?;
                 used += 1;
@@ -148,6 +198,28 @@ mod tests {
             [a]
 
             b = 1
+        ");
+    }
+
+    #[test]
+    fn a_table_is_told_row_by_row() {
+        let text = "# T\n\n| message | when it comes | what to do |\n|---|---|---|\n| `bad` | a run could not go on | mend it and wait |\n| `well` | it goes on | nothing |\n\n| code | meaning |\n|---|---|\n| 0 | done, and `a\\|b` is nothing to see |\n";
+        let mut out = Vec::new();
+        write_guide(&mut out, text, 30).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        insta::assert_snapshot!(anstream::adapter::strip_str(&text).to_string(), @r"
+        T
+
+        - `bad`
+          when it comes: a run could
+          not go on
+          what to do: mend it and wait
+        - `well`
+          when it comes: it goes on
+          what to do: nothing
+
+        - 0: done, and `a|b` is
+          nothing to see
         ");
     }
 

@@ -107,6 +107,8 @@ impl JobRow {
     fn needs_a_person(&self) -> bool {
         matches!(self.state, JobState::Failing | JobState::Refused)
             || self.waiting.open > 0
+            // Also of a job that is paused: opt-outs may wait behind it.
+            || self.waiting.approval.is_some()
             || self.undo_open.is_some()
     }
 }

@@ -36,17 +36,16 @@ pub(crate) struct Browser {
 
 impl Browser {
     /// Starts a browser. Without one on the machine it says so and returns nothing, unless
-    /// `ROSTERD_TEST_BROWSER=required` asks for one.
+    /// `ROSTERD_REQUIRE_BROWSER=1` asks for one.
     pub(crate) fn start() -> Option<Browser> {
         let Some(program) = installed() else {
-            let is_required =
-                std::env::var("ROSTERD_TEST_BROWSER").is_ok_and(|it| it == "required");
+            let is_required = std::env::var("ROSTERD_REQUIRE_BROWSER").is_ok_and(|it| it == "1");
             assert!(!is_required, "there is no Chromium on this machine");
             // Not by a macro: the harness would keep that to itself.
             let mut err = io::stderr();
             writeln!(
                 err,
-                "skipped: there is no Chromium here to open the page in"
+                "SKIPPED: there is no Chromium here to open the page in"
             )
             .unwrap();
             return None;
@@ -123,14 +122,46 @@ impl Browser {
 
     /// Opens a file, and waits until it is loaded.
     pub(crate) fn open(&mut self, path: &Path) {
+        self.visit(&format!("file://{}", path.display()));
+    }
+
+    /// Opens an address, and waits until it is loaded.
+    pub(crate) fn visit(&mut self, url: &str) {
         self.events.clear();
-        let url = format!("file://{}", path.display());
         let answer = self.ask("Page.navigate", json!({"url": url}));
         assert_eq!(answer["errorText"], Value::Null, "{url}");
+        self.wait_for_page();
+    }
+
+    /// Presses what leads to another page, and waits until that is loaded.
+    pub(crate) fn follow(&mut self, selector: &str) {
+        self.events.clear();
+        self.press(selector);
+        self.wait_for_page();
+    }
+
+    fn wait_for_page(&mut self) {
         let is_loaded = |event: &Value| event["method"] == "Page.loadEventFired";
         while !self.events.iter().any(is_loaded) {
             self.take();
         }
+    }
+
+    /// Gives the window a size in pixels of a page.
+    pub(crate) fn size(&mut self, width: u32, height: u32) {
+        let mobile = width < 500;
+        self.ask(
+            "Emulation.setDeviceMetricsOverride",
+            json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}),
+        );
+    }
+
+    /// Has pages run no script from now on.
+    pub(crate) fn without_scripts(&mut self) {
+        self.ask(
+            "Emulation.setScriptExecutionDisabled",
+            json!({"value": true}),
+        );
     }
 
     /// Evaluates an expression in the page, and waits for it where it is a promise.
@@ -223,6 +254,31 @@ impl Browser {
             Some("Network.requestWillBeSent") => {
                 documents += 1;
                 documents > 1 || event["params"]["type"] != "Document"
+            }
+            Some(
+                "Runtime.consoleAPICalled"
+                | "Runtime.exceptionThrown"
+                | "Log.entryAdded"
+                | "Page.javascriptDialogOpening"
+                | "Network.webSocketCreated",
+            ) => true,
+            _ => false,
+        };
+        let troubles = self.events.iter().filter(|event| is_trouble(event));
+        troubles.map(Value::to_string).collect()
+    }
+
+    /// Returns what went wrong since a page of a site was opened: the same, where it may ask that site for
+    /// more.
+    pub(crate) fn troubles_beside(&mut self, site: &str) -> Vec<String> {
+        self.look("0");
+        let is_trouble = |event: &Value| match event["method"].as_str() {
+            Some("Network.requestWillBeSent") => {
+                let url = event["params"]["request"]["url"].as_str();
+                !url.is_some_and(|url| url.starts_with(site))
+            }
+            Some("Network.responseReceived") => {
+                event["params"]["response"]["status"].as_u64() >= Some(400)
             }
             Some(
                 "Runtime.consoleAPICalled"

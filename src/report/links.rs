@@ -29,7 +29,7 @@ pub enum LinkState {
 }
 
 impl LinkState {
-    fn words(self) -> &'static str {
+    pub(crate) fn words(self) -> &'static str {
         match self {
             LinkState::Created => "created",
             LinkState::Adopted => "adopted",

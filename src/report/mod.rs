@@ -56,6 +56,7 @@ pub use members::{
 };
 pub use migration::{write_assessment_in_short, write_assessment_json, write_assessment_text};
 pub use narrow::{concerns, narrow, tell_twins_apart};
+pub(crate) use page::{Escaped, Kind, STYLE, Short, Whole};
 pub use page::{PageAbout, PageAccount, page_policy, write_plan_html, write_show_html};
 pub use plan_json::{PlanList, write_plan_json};
 pub use plan_text::{write_plan_text, write_plans_in_short};
@@ -68,4 +69,5 @@ pub use status::{
     JobRow, JobState, Life, ServiceRow, StatusRow, needs_a_person, write_schedule_json,
     write_schedule_text, write_status_json, write_status_text,
 };
+pub(crate) use words::{address, count, grouped, value};
 pub use words::{distance, duration, harmless, in_shell, instant, opt_outs_wait, quoted};

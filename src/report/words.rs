@@ -50,7 +50,7 @@ fn is_harmful(character: char) -> bool {
 }
 
 /// Shows an address, or says that there is none.
-pub(super) fn address(text: &str) -> Cow<'_, str> {
+pub(crate) fn address(text: &str) -> Cow<'_, str> {
     if text.is_empty() {
         Cow::Borrowed("(no address)")
     } else if text.starts_with('#') && !text.contains('@') {
@@ -61,7 +61,7 @@ pub(super) fn address(text: &str) -> Cow<'_, str> {
 }
 
 /// Shows a field's value; absent and empty ones look alike, as they mean the same.
-pub(super) fn value(value: Option<&Value>, whole: bool) -> String {
+pub(crate) fn value(value: Option<&Value>, whole: bool) -> String {
     match value {
         None => "(empty)".to_owned(),
         Some(value) if value.is_empty() => "(empty)".to_owned(),
@@ -90,7 +90,7 @@ pub(super) fn padded(text: &str, width: usize) -> String {
 }
 
 /// Writes a number with its noun: `1 group`, `2 groups`, `1,200 groups`.
-pub(super) fn count(number: u64, one: &str, many: &str) -> String {
+pub(crate) fn count(number: u64, one: &str, many: &str) -> String {
     format!(
         "{} {}",
         grouped(number),
@@ -105,7 +105,7 @@ pub fn opt_outs_wait(number: u64) -> Option<String> {
 }
 
 /// Writes a number with a comma between thousands.
-pub(super) fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (at, digit) in digits.chars().enumerate() {

@@ -75,6 +75,18 @@ impl Store {
             .map_err(|error| StateError::of_sqlite(self.path(), error))?;
         Ok(removal)
     }
+
+    /// Tells whether anybody was forgotten since a time: what was made before it may name them.
+    pub fn forgot_since(&self, time: Timestamp) -> Result<bool, StateError> {
+        self.read(|connection| {
+            Ok(connection
+                .prepare_cached(
+                    "SELECT 1 FROM consent_facts WHERE account = '' AND what = 'forgotten' AND ended IS NULL AND since >= ?1 LIMIT 1
+                     /* walks: no further than the first who asked for it */",
+                )?
+                .exists([stamp(time)])?)
+        })
+    }
 }
 
 /// Removes a person by the address and by the former ones that nobody else has by now.

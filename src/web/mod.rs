@@ -12,6 +12,7 @@
 //! | `cache` | an answer that many ask for is made once a second |
 //! | `api` | `/api/v1`, and the document that describes it |
 //! | `metrics` | figures for Prometheus |
+//! | `page` | the status page |
 //! | `health` | whether the process lives and whether it is ready |
 //! | [`view`] | what there is to see, gathered for the page, the API and the commands |
 //! | `problem` | errors as JSON for programs |
@@ -32,6 +33,7 @@ mod cache;
 mod guard;
 mod health;
 mod metrics;
+mod page;
 mod problem;
 mod readers;
 mod serve;
@@ -91,7 +93,8 @@ fn routes(state: &WebState, limits: &Limits) -> Router {
         .merge(health::router())
         .merge(metrics::router())
         .merge(api::router())
-        .merge(session::router());
+        .merge(session::router())
+        .merge(page::router());
     guard::around(router, state, limits).with_state(state.clone())
 }
 

@@ -12,7 +12,7 @@ const LONG: usize = 240;
 const BEGINNING: usize = 100;
 
 /// A text that can stand anywhere in a page.
-pub(super) struct Escaped<'a>(pub(super) &'a str);
+pub(crate) struct Escaped<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -42,7 +42,7 @@ impl fmt::Display for Program {
 }
 
 /// The beginning of a text, for a line that has to stay one.
-pub(super) struct Short<'a>(pub(super) &'a str);
+pub(crate) struct Short<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Short<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -54,7 +54,7 @@ impl fmt::Display for Short<'_> {
 }
 
 /// A text of whatever length, whole: a long one folded below its beginning.
-pub(super) struct Whole<'a>(pub(super) &'a str);
+pub(crate) struct Whole<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Whole<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,7 +4,7 @@ use crate::plan::Edit;
 
 /// What is done with one group or person, or why nothing is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     OptOut,
     CreateField,
     ReadGroup,
@@ -58,7 +58,7 @@ impl Kind {
     }
 
     /// Returns the kind of the items of an operation, as the plan format names it.
-    pub(super) fn of_op(op: &str) -> Kind {
+    pub(crate) fn of_op(op: &str) -> Kind {
         match op {
             "set_opt_out" => Kind::OptOut,
             "create_field" => Kind::CreateField,
@@ -83,7 +83,7 @@ impl Kind {
     }
 
     /// Says in a row of the list what is done.
-    pub(super) fn label(self) -> &'static str {
+    pub(crate) fn label(self) -> &'static str {
         match self {
             Kind::OptOut => "opt out",
             Kind::CreateField => "create custom field",
@@ -148,7 +148,7 @@ impl Kind {
     }
 
     /// Returns the sign that says the same as the colour.
-    pub(super) fn sign(self) -> &'static str {
+    pub(crate) fn sign(self) -> &'static str {
         match self {
             Kind::OptOut => "⊘",
             Kind::CreateField | Kind::CreateGroup | Kind::CreatePerson | Kind::Add => "+",
@@ -167,7 +167,7 @@ impl Kind {
     }
 
     /// Returns the class that gives the colour.
-    pub(super) fn class(self) -> &'static str {
+    pub(crate) fn class(self) -> &'static str {
         match self {
             Kind::OptOut => "optout",
             Kind::CreateField | Kind::CreateGroup | Kind::CreatePerson | Kind::Add => "add",

@@ -20,7 +20,6 @@ use std::path::Path;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use html::Escaped;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
@@ -28,10 +27,12 @@ use super::words::instant;
 use crate::config::Config;
 use crate::config::settled::JobConfig;
 
+pub(crate) use html::{Escaped, Short, Whole};
+pub(crate) use kind::Kind;
 pub use plan::write_plan_html;
 pub use run::write_show_html;
 
-const STYLE: &str = include_str!("page.css");
+pub(crate) const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
 
 /// What a page says about itself.

@@ -23,11 +23,14 @@ pub struct Failures {
     pub accepted: u64,
 }
 
+/// What is remembered, with the items that somebody has accepted, by job and item.
+type Remembered = (Vec<FailureRecord>, BTreeSet<(String, String)>);
+
 /// Returns the failures of one job or of all, with those that somebody has accepted, by job and item.
 pub fn remembered_failures(
     store: Option<&Store>,
     job: Option<&str>,
-) -> Result<(Vec<FailureRecord>, BTreeSet<(String, String)>), StateError> {
+) -> Result<Remembered, StateError> {
     let Some(store) = store else {
         return Ok(Default::default());
     };

@@ -48,6 +48,7 @@ struct Stage {
 
 struct Refused {
     run: String,
+    made: Timestamp,
     page: File,
 }
 
@@ -104,18 +105,25 @@ impl LiveRuns {
         Ok(Some(page))
     }
 
+    /// Returns when the page of a job's refused plan was made, where there is one.
+    pub fn made(&self, job: &str) -> Option<Timestamp> {
+        lock(&self.pages).get(job).map(|it| it.made)
+    }
+
     /// Lets go of all pages, such as when somebody is forgotten.
     pub fn forget_plans(&self) {
         lock(&self.pages).clear();
     }
 
     fn keep(&self, job: &str, run: &str, planned: &Planned) -> io::Result<()> {
+        let made = (self.clock)();
         let mut out = BufWriter::new(tempfile::tempfile()?);
         write_plan_html(&mut out, planned, &(self.about)(job))?;
         out.flush()?;
         let page = out.into_inner().map_err(io::IntoInnerError::into_error)?;
         let refused = Refused {
             run: run.to_owned(),
+            made,
             page,
         };
         lock(&self.pages).insert(job.to_owned(), refused);

@@ -14,7 +14,7 @@ mod refusal;
 mod runs;
 mod series;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ pub use jobs::{job_rows, life};
 pub use live::{About, LiveRuns, UnderWay};
 pub use refusal::{Refusal, RefusedGuard};
 pub use runs::{RunView, Runs};
-pub use series::{GroupLine, MembersOverTime, Moment, RunFigures, RunsOverTime, Size};
+pub use series::{GroupLine, MembersOverTime, RunFigures, RunsOverTime, Size};
 
 /// From where everything is gathered.
 #[derive(Clone, Copy, Debug)]

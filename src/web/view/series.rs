@@ -55,13 +55,10 @@ pub struct RunsOverTime {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Size {
     /// The moment.
-    pub at: Moment,
+    pub at: Timestamp,
     /// The members.
     pub members: u64,
 }
-
-/// A moment, as it is written.
-pub type Moment = Timestamp;
 
 /// How many members one group had over time.
 #[derive(Clone, Debug, Serialize)]
@@ -83,7 +80,7 @@ pub struct MembersOverTime {
     pub version: u32,
     /// The job.
     pub job: String,
-    /// When the lines begin.
+    /// When the lines begin: with what is known, where that is less than was asked for.
     pub since: Timestamp,
     /// When they end.
     pub until: Timestamp,
@@ -138,21 +135,26 @@ impl View<'_> {
         groups.dedup_by(|a, b| a.2 == b.2);
         lines.more_groups = groups.len().saturating_sub(LINES) as u64;
         groups.truncate(LINES);
+        let mut earliest = self.now;
         for (members, group, group_id) in groups {
             let sizes = store.group_sizes(job, &group_id, since, self.now, POINTS)?;
+            let sizes: Vec<Size> = sizes
+                .into_iter()
+                .map(|size| Size {
+                    at: size.at.max(since),
+                    members: size.members,
+                })
+                .collect();
+            earliest = sizes.first().map_or(earliest, |size| size.at.min(earliest));
             lines.groups.push(GroupLine {
-                sizes: sizes
-                    .into_iter()
-                    .map(|size| Size {
-                        at: size.at.max(since),
-                        members: size.members,
-                    })
-                    .collect(),
                 group_id,
                 group,
                 members,
+                sizes,
             });
         }
+        // What is known since yesterday would else be a dot at the end of a month.
+        lines.since = since.max(earliest);
         Ok(lines)
     }
 }

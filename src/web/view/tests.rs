@@ -62,14 +62,14 @@ pub(crate) fn run(store: &Store, id: &str, seconds: i64, outcome: Outcome, summa
 }
 
 /// What a view is over.
-struct World {
-    config: Config,
-    store: Store,
-    live: BTreeMap<String, UnderWay>,
+pub(crate) struct World {
+    pub(crate) config: Config,
+    pub(crate) store: Store,
+    pub(crate) live: BTreeMap<String, UnderWay>,
 }
 
 impl World {
-    fn new() -> World {
+    pub(crate) fn new() -> World {
         World {
             config: config(),
             store: Store::in_memory(),
@@ -77,7 +77,7 @@ impl World {
         }
     }
 
-    fn view(&self, seconds: i64) -> View<'_> {
+    pub(crate) fn view(&self, seconds: i64) -> View<'_> {
         View {
             config: &self.config,
             store: Some(&self.store),
@@ -243,13 +243,11 @@ fn items_are_paged_and_filtered_and_their_counts_add_up() {
             );
             assert_eq!(page.groups, ["Donors", "News"]);
             seen.extend(page.items);
-            match page.next {
-                Some(next) => after = Some(next),
-                None => {
-                    assert_eq!(seen.len() as u64, page.meant);
-                    return seen;
-                }
-            }
+            let Some(next) = page.next else {
+                assert_eq!(seen.len() as u64, page.meant);
+                return seen;
+            };
+            after = Some(next);
         }
     };
     assert_eq!(walk(ItemFilter::default()).len(), 31);

@@ -5,4 +5,5 @@ mod bed;
 mod client;
 mod limits;
 mod metrics;
+mod page;
 mod safety;

@@ -1,0 +1,294 @@
+//! The pages over what hostile accounts hold, and whether their numbers add up.
+
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+use super::frame::{Reader, WithCode, in_path};
+use super::job::JobPage;
+use super::{failures, job, overview, runs};
+use crate::report::ItemFilter;
+use crate::state::{FailureNote, FieldChange, FieldChanges, Outcome, RunItem};
+use crate::web::view::tests::{World, at, run};
+use crate::web::view::{Counts, ItemQuery, UnderWay};
+
+/// What breaks out of an element or an attribute, turns the direction of writing, moves a terminal's
+/// cursor, and never ends.
+fn hostile() -> Vec<String> {
+    vec![
+        "</script><img src=x onerror=\"alert(1)\">".to_owned(),
+        "'\"><svg onload=alert(1)>&amp;".to_owned(),
+        "gnp.\u{202e}exe \u{2066}\u{200f}".to_owned(),
+        "\u{1b}[2J\u{9b}".to_owned(),
+        "<b>".repeat(4_000),
+    ]
+}
+
+fn reader(zone: &TimeZone) -> Reader<'_> {
+    Reader {
+        csrf: "token",
+        now: at(100),
+        zone,
+    }
+}
+
+/// A state that holds a text wherever somebody else's text can stand.
+fn world_of(text: &str) -> World {
+    let mut world = World::new();
+    world.store.service_began(7, at(0)).unwrap();
+    let summary = json!({
+        "memberships": {"add": 1}, "waiting_opt_outs": 10,
+        "refusals": [{"guard": "max_opt_outs", "value": 12, "of": 20, "limit": text, "key": "k", "approval": "a", "explanation": text}],
+    });
+    run(&world.store, "r0", 1, Outcome::Done, Value::Null);
+    run(&world.store, "r1", 5, Outcome::Refused, summary);
+    let change = FieldChange {
+        before: Some(text.into()),
+        is_before_known: true,
+        after: Some(text.into()),
+    };
+    let item = RunItem {
+        seq: 1,
+        op: "add_memberships".into(),
+        group: Some(text.into()),
+        member: Some(text.into()),
+        outcome: "failed".into(),
+        reason: Some(text.into()),
+        message: Some(text.into()),
+        fields: FieldChanges::from([(text.into(), change)]),
+        ..RunItem::default()
+    };
+    world.store.add_run_items("r1", &[item]).unwrap();
+    let note = FailureNote {
+        key: "k".into(),
+        what: "member".into(),
+        group: Some(text.into()),
+        member: Some(text.into()),
+        reason: "bad_address".into(),
+        code: Some(text.into()),
+        message: text.into(),
+        item: "b7f3c1".into(),
+    };
+    world
+        .store
+        .replace_blocked("onward", &[note], at(6))
+        .unwrap();
+    world.store.set_paused("onward", Some(text), at(7)).unwrap();
+    let under_way = UnderWay {
+        phase: text.to_owned(),
+        since: at(1),
+        done: Some(3),
+        of: Some(7),
+    };
+    world.live.insert("onward".into(), under_way);
+    world
+}
+
+/// Every page of whoever has signed in, by name.
+fn pages(world: &World) -> Vec<(&'static str, String)> {
+    let zone = TimeZone::UTC;
+    let reader = reader(&zone);
+    let view = world.view(100);
+    let page = JobPage {
+        job: view.job("onward").unwrap().unwrap(),
+        runs: view.runs(Some("onward"), None, 1).unwrap(),
+        groups: view.groups("onward").unwrap().unwrap(),
+        figures: view.runs_over_time("onward").unwrap(),
+        members: view.members_over_time("onward", super::SPAN).unwrap(),
+    };
+    let recent = view.runs(None, None, 1).unwrap();
+    let query = ItemQuery {
+        limit: 10,
+        ..ItemQuery::default()
+    };
+    let items = view.items_of_run("r1", &query).unwrap().unwrap();
+    let refusal = view.refusal("onward").unwrap();
+    let failed = view.failures(None, 0, 10).unwrap();
+    let shown = failures::Shown { job: None, from: 0 };
+    let of_group = ItemFilter {
+        group: items.items.groups.first().cloned(),
+        ..ItemFilter::default()
+    };
+    vec![
+        (
+            "overview",
+            overview::overview(&view.overview().unwrap(), &recent, None, &reader).unwrap(),
+        ),
+        ("job", page.write(None, &reader).unwrap()),
+        (
+            "refusal",
+            job::refusal(&page.job, refusal.as_ref(), true, &reader).unwrap(),
+        ),
+        ("run", runs::run(&items, &of_group, &reader).unwrap()),
+        (
+            "runs",
+            runs::history(&recent, Some("onward"), true, &reader).unwrap(),
+        ),
+        (
+            "failures",
+            failures::failures(&failed, shown, None, &reader).unwrap(),
+        ),
+    ]
+}
+
+#[test]
+fn no_text_of_an_account_becomes_markup_or_turns_the_writing() {
+    for text in hostile() {
+        let world = world_of(&text);
+        for (name, page) in pages(&world) {
+            for broken in [
+                "<img",
+                "<svg onload",
+                "<b><b>",
+                "</script><",
+                "\u{202e}",
+                "\u{2066}",
+                "\u{200f}",
+                "\u{1b}",
+                "\u{9b}",
+            ] {
+                assert!(!page.contains(broken), "{broken:?} in {name}");
+            }
+            // Nothing runs or styles that does not come as a file of its own.
+            for inline in [" onclick", " onerror=\"", " style=\"", "javascript:"] {
+                assert!(!page.contains(inline), "{inline:?} in {name}");
+            }
+            assert_eq!(page.matches("<script").count(), 1, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_long_text_is_folded_and_kept_whole() {
+    let long = "ü".repeat(10_000);
+    let world = world_of(&long);
+    let (_, page) = pages(&world).remove(5);
+    assert!(
+        page.contains("(10,000 characters)"),
+        "the message is folded"
+    );
+    assert!(page.contains(&long), "and is all there");
+    let (_, overview) = pages(&world).remove(0);
+    assert!(!overview.contains(&long), "a table keeps to lines");
+}
+
+#[test]
+fn every_page_has_landmarks_headings_in_order_and_named_controls() {
+    let world = world_of("plain");
+    for (name, page) in pages(&world) {
+        assert!(
+            page.starts_with("<!DOCTYPE html>\n<html lang=\"en\">"),
+            "{name}"
+        );
+        for once in [
+            "<main",
+            "<h1",
+            "<title>",
+            "class=\"skip\"",
+            "aria-live=\"polite\"",
+            "<nav",
+        ] {
+            assert_eq!(page.matches(once).count(), 1, "{once} in {name}");
+        }
+        let mut last = 0;
+        for heading in page.split("<h").skip(1) {
+            let level = heading.as_bytes()[0].wrapping_sub(b'0');
+            if (1..=6).contains(&level) {
+                assert!(
+                    level <= last + 1,
+                    "h{last} is followed by h{level} in {name}"
+                );
+                last = level;
+            }
+        }
+        for input in page.split("<input").skip(1) {
+            let tag = input.split('>').next().unwrap();
+            let is_told = tag.contains("type=\"hidden\"") || {
+                let before = page.split(&format!("<input{tag}>")).next().unwrap();
+                before.rfind("<label").unwrap_or(0) > before.rfind("</label>").unwrap_or(0)
+            };
+            assert!(is_told, "<input{tag}> in {name} has no label");
+        }
+        // Each form that changes something holds the token.
+        let forms = page.matches("method=\"post\"").count();
+        let tokens = page.matches("name=\"csrf\" value=\"token\"").count();
+        assert_eq!(forms, tokens, "{name}");
+    }
+}
+
+#[test]
+fn opt_outs_that_wait_come_first_and_are_told_though_the_job_is_paused() {
+    let world = world_of("plain");
+    let pages = pages(&world);
+    for (name, page) in &pages[..3] {
+        let content = page.split("<main").nth(1).unwrap();
+        assert!(content.contains("10 opt-outs wait"), "{name}");
+    }
+    let refusal = &pages[2].1;
+    let place = |words: &str| refusal.find(words).unwrap();
+    assert!(place("10 opt-outs wait") < place("max_opt_outs"));
+    assert!(pages[0].1.contains("1 job needs a person."));
+}
+
+#[test]
+fn numbers_say_how_much_is_not_shown() {
+    let world = World::new();
+    for number in 0..25 {
+        run(
+            &world.store,
+            &format!("r{number:02}"),
+            number,
+            Outcome::Done,
+            Value::Null,
+        );
+    }
+    let zone = TimeZone::UTC;
+    let view = world.view(100);
+    let recent = view.runs(None, None, 10).unwrap();
+    let page =
+        overview::overview(&view.overview().unwrap(), &recent, None, &reader(&zone)).unwrap();
+    assert!(page.contains("10 of 25 runs"), "{page}");
+    assert!(
+        page.contains("… and <a href=\"/runs\">15 more</a>"),
+        "{page}"
+    );
+    let items: Vec<RunItem> = (0..30)
+        .map(|number| RunItem {
+            seq: number,
+            op: "create_members".into(),
+            member: Some(format!("p{number}@example.org")),
+            outcome: "done".into(),
+            ..RunItem::default()
+        })
+        .collect();
+    world.store.add_run_items("r03", &items).unwrap();
+    let query = ItemQuery {
+        limit: 10,
+        ..ItemQuery::default()
+    };
+    let items = view.items_of_run("r03", &query).unwrap().unwrap();
+    let page = runs::run(&items, &ItemFilter::default(), &reader(&zone)).unwrap();
+    assert!(page.contains("1–10 of 30."), "{page}");
+    assert!(page.contains("… 20 more"), "{page}");
+    assert!(page.contains("create person (30)"), "{page}");
+}
+
+#[test]
+fn strangers_see_numbers_and_no_name() {
+    let world = world_of("somebody@example.org");
+    let counts = Counts::of(&world.view(100).overview().unwrap());
+    let page = overview::counts(&counts, Some("wrong")).unwrap();
+    for name in ["onward", "crm", "somebody", "r1"] {
+        assert!(!page.contains(name), "{name} in {page}");
+    }
+    assert!(page.contains("<b>10</b> opt-outs wait"), "{page}");
+    assert!(page.contains("That is not the admin token"), "{page}");
+    assert!(!page.contains("<script"), "{page}");
+}
+
+#[test]
+fn names_stand_in_addresses_whatever_letters_they_have() {
+    assert_eq!(in_path("crm-to-mail"), "crm-to-mail");
+    assert_eq!(in_path("../x y/ü?#&"), "%2E%2E%2Fx%20y%2F%C3%BC%3F%23%26");
+    let words = WithCode("use `rosterd link` or ` <b>").to_string();
+    assert_eq!(words, "use <code>rosterd link</code> or ` &lt;b&gt;");
+}

@@ -42,7 +42,8 @@ pub type Pause = Box<dyn FnMut() -> std::io::Result<()>>;
 
 /// How the demo is asked for.
 pub struct DemoOptions<'a> {
-    /// Whether the emulated accounts stay up afterwards, for a person to try commands against them.
+    /// Whether the emulated accounts stay up afterwards with the service over them, for a person to look at
+    /// the status page and to try commands.
     pub serve: bool,
     /// Where they listen when they stay up; port 0 takes a free one.
     pub listen: SocketAddr,

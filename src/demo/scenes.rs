@@ -149,6 +149,19 @@ pub(super) fn accident(world: &mut World) -> anyhow::Result<Accident> {
     Ok(Accident { group, name, lost })
 }
 
+/// Has a few people of other groups refuse all mail.
+pub(super) fn some_refuse(world: &mut World, except: u64) {
+    let source = world.account_mut("crm");
+    let others = source.groups.values().filter(|group| group.id != except);
+    let people: Vec<u64> = others
+        .filter_map(|group| group.members.keys().next().copied())
+        .take(3)
+        .collect();
+    for person in people {
+        source.opt_out_of_account(person);
+    }
+}
+
 /// Puts everybody back.
 pub(super) fn repair(world: &mut World, accident: &Accident) {
     world

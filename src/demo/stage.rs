@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -107,6 +108,19 @@ impl Stage {
             config_path,
             directory,
         })
+    }
+
+    /// Adds a status page to the config, with the token that signs in.
+    pub(super) fn add_page(&self, address: SocketAddr, token: &str) -> anyhow::Result<()> {
+        write_private(&self.directory().join("admin.secret"), token)?;
+        let section = format!(
+            "\n[daemon]\nlisten = \"{address}\"\nadmin_token = {{ file = \"admin.secret\" }}\n"
+        );
+        let added = OpenOptions::new()
+            .append(true)
+            .open(&self.config_path)
+            .and_then(|mut file| file.write_all(section.as_bytes()));
+        added.with_context(|| format!("{} can't be written", self.config_path.display()))
     }
 
     /// Returns where config, secrets, state and saved plans are.

@@ -14,10 +14,10 @@ pub(crate) struct DemoArgs {
     /// Waits for Enter before each chapter; takes a terminal.
     #[arg(long)]
     pause: bool,
-    /// Keeps the made-up accounts up afterwards, with a config that points at them.
+    /// Keeps the made-up accounts up afterwards, with the service and its status page over them.
     #[arg(long)]
     serve: bool,
-    /// Where they listen with `--serve`; port 0 takes a free one.
+    /// Where the accounts listen with `--serve`; port 0 takes a free one.
     #[arg(
         long,
         value_name = "ADDRESS",

@@ -74,6 +74,7 @@ impl Stage {
 /// Says how far a part of a run has come, how fast it goes and how long it takes yet: as long as the
 /// requests that are left take at the rate so far.
 fn words(gauge: Gauge, provider: &str) -> String {
+    let left = gauge.left();
     let Gauge {
         done,
         expected,
@@ -98,12 +99,10 @@ fn words(gauge: Gauge, provider: &str) -> String {
     }
     let rate = done as f64 / seconds;
     words = format!("{words}, {rate:.1} a second");
-    if done >= expected {
-        return words;
+    match left {
+        Some(left) => format!("{words}, about {} left", duration(left)),
+        None => words,
     }
-    let left = (expected - done) as f64 / rate;
-    let left = duration(Duration::from_secs(left.ceil() as u64));
-    format!("{words}, about {left} left")
 }
 
 struct Bars {

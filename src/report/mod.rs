@@ -32,6 +32,7 @@ mod status;
 mod table;
 #[cfg(test)]
 mod tests;
+mod under_way;
 mod undo;
 mod view;
 mod words;
@@ -66,8 +67,9 @@ pub use run_text::write_run_text;
 pub use seal::is_sealed;
 pub use show::{ItemFilter, operations, write_show_json, write_show_text};
 pub use status::{
-    JobRow, JobState, Life, ServiceRow, StatusRow, needs_a_person, write_schedule_json,
-    write_schedule_text, write_status_json, write_status_text,
+    JobRow, JobState, Life, ServiceRow, StatusRow, needs_a_person, no_schedule,
+    write_schedule_json, write_schedule_text, write_status_json, write_status_text,
 };
 pub(crate) use words::{address, count, grouped, value};
+pub use under_way::{UnderWayRow, under_way_words};
 pub use words::{distance, duration, harmless, in_shell, instant, opt_outs_wait, quoted};

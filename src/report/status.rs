@@ -11,9 +11,10 @@ use super::history::{RunRow, outcome};
 use super::json::{FORMAT_VERSION, write_document};
 use super::paint::{ADDED, CHANGED, GONE, KEPT};
 use super::table::{Cell, write_table};
-use super::words::{count, distance, harmless, in_shell, instant};
+use super::under_way::{UnderWayRow, under_way_words};
+use super::words::{count, distance, duration, harmless, in_shell, instant};
 use crate::program::ROSTERD;
-use crate::state::{JobStatus, Outcome, PausedRecord, RunRecord, ServiceRecord, Waiting};
+use crate::state::{JobStatus, Outcome, PausedRecord, RunRecord, ServiceRecord, UnderWay, Waiting};
 
 /// The state of a job in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +96,8 @@ pub struct JobRow {
     pub waiting: Waiting,
     /// The run of which the taking back was interrupted.
     pub undo_open: Option<String>,
+    /// How far the run has come that goes on, where it has told.
+    pub under_way: Option<UnderWay>,
 }
 
 impl JobRow {
@@ -212,6 +215,21 @@ pub fn write_status_text(
                 harmless(&paused.reason)
             )?;
         }
+        if job.state == JobState::Running
+            && let Some(run) = &job.last_run
+        {
+            let phase = job.under_way.as_ref().map_or_else(
+                || "it has just begun".to_owned(),
+                |told| under_way_words(told, now),
+            );
+            writeln!(
+                out,
+                "\n{}: run {} has gone on for {}: {phase}.",
+                harmless(&job.job),
+                run.id,
+                duration_since(now, run.started),
+            )?;
+        }
         if let Some(error) = job.last_run.as_ref().and_then(|run| run.error.as_ref()) {
             writeln!(out, "\n{}: {}", harmless(&job.job), harmless(error))?;
         }
@@ -233,12 +251,18 @@ fn service_text(
         String::new()
     };
     match life {
-        Life::Alive(service) => writeln!(
-            out,
-            "{ADDED}The service is running{ADDED:#}: started {}, heard from {}.\n",
-            distance(now, service.started),
-            distance(now, service.heard),
-        ),
+        Life::Alive(service) => {
+            writeln!(
+                out,
+                "{ADDED}The service is running{ADDED:#}: started {}, heard from {}.",
+                distance(now, service.started),
+                distance(now, service.heard),
+            )?;
+            if let Some(why) = nothing_fires(jobs) {
+                writeln!(out, "{CHANGED}Nothing will ever fire{CHANGED:#}: {why}.")?;
+            }
+            writeln!(out)
+        }
         Life::Stopped(service) => writeln!(
             out,
             "The service is not running: it stopped {}{start}.\n",
@@ -267,6 +291,43 @@ fn service_text(
     }
 }
 
+/// Says why no job will start by itself, and what changes that; nothing where one will.
+fn nothing_fires(jobs: &[JobRow]) -> Option<String> {
+    if jobs.iter().any(JobRow::will_fire) {
+        return None;
+    }
+    let Some(job) = jobs.first() else {
+        return Some("the config has no job".to_owned());
+    };
+    let scheduled = |job: &&JobRow| job.schedule.is_some();
+    if let Some(job) = jobs.iter().filter(scheduled).find(|job| job.enabled) {
+        return Some(format!(
+            "every job that has a schedule is paused or disabled; `{ROSTERD} resume {}` ends a pause",
+            in_shell(&job.job)
+        ));
+    }
+    if jobs.iter().any(|job| job.schedule.is_some()) {
+        return Some(
+            "every job that has a schedule is disabled; `enabled = true` in the config changes that"
+                .to_owned(),
+        );
+    }
+    Some(no_schedule(&job.job))
+}
+
+/// Says that no job has a schedule, and which line gives one to a job.
+pub fn no_schedule(job: &str) -> String {
+    format!(
+        "no job has a schedule; add `schedule = \"*/15 * * * *\"` below `[jobs.{}]`",
+        harmless(job)
+    )
+}
+
+/// Writes for how long something goes on.
+fn duration_since(now: Timestamp, began: Timestamp) -> String {
+    duration(now.duration_since(began).try_into().unwrap_or_default())
+}
+
 /// Says what of a job waits for a person, with the command that settles it.
 fn waiting_text(out: &mut dyn Write, job: &JobRow) -> io::Result<()> {
     let name = harmless(&job.job);
@@ -285,10 +346,26 @@ fn waiting_text(out: &mut dyn Write, job: &JobRow) -> io::Result<()> {
         )?;
     }
     if waiting.open > 0 {
+        let refused = waiting.open.saturating_sub(waiting.blocked);
+        let kinds = [
+            (waiting.blocked, "that nobody can sync"),
+            (refused, "that the provider refused"),
+        ];
+        let kinds: Vec<String> = kinds
+            .into_iter()
+            .filter(|(number, _)| *number > 0)
+            .map(|(number, what)| format!("{number} {what}"))
+            .collect();
+        let again = if refused > 0 {
+            format!(" `{ROSTERD} retry {in_command}` sends what was refused again now,")
+        } else {
+            String::new()
+        };
         writeln!(
             out,
-            "\n{name}: {} for a person; `{ROSTERD} failures {in_command}` lists {}, and `{ROSTERD} accept {in_command} ID` has one stay as it is.",
+            "\n{name}: {} for a person, {}; `{ROSTERD} failures {in_command}` lists {},{again} and `{ROSTERD} accept {in_command} ID` has one stay as it is.",
             count(waiting.open, "item waits", "items wait"),
+            kinds.join(" and "),
             if waiting.open == 1 { "it" } else { "them" },
         )?;
     }
@@ -384,17 +461,23 @@ pub struct StatusRow {
     pub consecutive_failures: u32,
     /// Items that wait for a person.
     pub open: u64,
+    /// Those of them that nobody can sync, and that were not sent.
+    pub blocked: u64,
+    /// Those of them that the provider refused.
+    pub refused_by_provider: u64,
     /// Items that a person has accepted.
     pub accepted: u64,
     /// The approval that lets the refused plan pass, while it can be used.
     pub approval: Option<String>,
     /// The run of which the taking back was interrupted.
     pub undo_open: Option<String>,
+    /// How far a run under way has come.
+    pub progress: Option<UnderWayRow>,
 }
 
 impl StatusRow {
     /// Says how a job fares.
-    pub fn of(job: &JobRow, life: Life) -> StatusRow {
+    pub fn of(job: &JobRow, life: Life, now: Timestamp) -> StatusRow {
         StatusRow {
             job: job.job.clone(),
             state: job.state.as_str(),
@@ -408,9 +491,15 @@ impl StatusRow {
             paused_since: job.paused.as_ref().map(|paused| paused.since.to_string()),
             consecutive_failures: job.failures,
             open: job.waiting.open,
+            blocked: job.waiting.blocked,
+            refused_by_provider: job.waiting.open.saturating_sub(job.waiting.blocked),
             accepted: job.waiting.accepted,
             approval: job.waiting.approval.clone(),
             undo_open: job.undo_open.clone(),
+            progress: job
+                .under_way
+                .as_ref()
+                .map(|told| UnderWayRow::new(told, now)),
         }
     }
 }
@@ -419,7 +508,12 @@ impl StatusRow {
 ///
 /// # Errors
 /// What writing to `out` says.
-pub fn write_status_json(out: &mut dyn Write, jobs: &[JobRow], life: Life) -> io::Result<()> {
+pub fn write_status_json(
+    out: &mut dyn Write,
+    jobs: &[JobRow],
+    life: Life,
+    now: Timestamp,
+) -> io::Result<()> {
     #[derive(Serialize)]
     struct Document {
         version: u32,
@@ -429,7 +523,7 @@ pub fn write_status_json(out: &mut dyn Write, jobs: &[JobRow], life: Life) -> io
     }
     let service = ServiceRow::of(life);
     let needs_a_person = needs_a_person(jobs, life);
-    let jobs = jobs.iter().map(|job| StatusRow::of(job, life)).collect();
+    let jobs = jobs.iter().map(|job| StatusRow::of(job, life, now)).collect();
     write_document(
         out,
         &Document {

@@ -1050,6 +1050,7 @@ fn job_rows() -> Vec<JobRow> {
         failures: 0,
         waiting: state::Waiting::default(),
         undo_open: None,
+        under_way: None,
     };
     let by_hand = JobRow {
         job: "mail-to-crm".to_owned(),
@@ -1093,8 +1094,10 @@ fn status_and_schedule_are_tables_and_lists() {
       2026-03-01 07:30:00 CET  in 28 min
     mail-to-crm: by hand only
     ");
-    let value: serde_json::Value =
-        serde_json::from_str(&written(|out| write_status_json(out, &job_rows(), life))).unwrap();
+    let value: serde_json::Value = serde_json::from_str(&written(|out| {
+        write_status_json(out, &job_rows(), life, after(120))
+    }))
+    .unwrap();
     assert_eq!(value["service"]["state"], "alive");
     assert_eq!(value["jobs"][0]["state"], "ok");
     assert_eq!(value["jobs"][0]["next"], "2026-03-01T06:15:00Z");
@@ -1129,7 +1132,7 @@ fn without_a_service_status_and_schedule_promise_no_fire() {
         );
         let text = written(|out| write_schedule_text(out, &job_rows(), Some(life), after(120)));
         assert!(text.starts_with("The service is not running"), "{text}");
-        let json = written(|out| write_status_json(out, &job_rows(), life));
+        let json = written(|out| write_status_json(out, &job_rows(), life, after(120)));
         let json: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(json["jobs"][0]["next"], serde_json::Value::Null);
         assert_eq!(json["needs_a_person"], true);
@@ -1143,12 +1146,68 @@ fn without_a_service_status_and_schedule_promise_no_fire() {
 }
 
 #[test]
+fn status_shows_how_far_a_run_has_come() {
+    let mut rows = job_rows();
+    let mut run = run_record(None);
+    run.finished = None;
+    rows[0].state = JobState::Running;
+    rows[0].last_run = Some(run);
+    rows[0].under_way = Some(state::UnderWay {
+        job: "crm-to-mail".to_owned(),
+        run: "20260301T060000Z-1a2b3c".to_owned(),
+        pid: 7,
+        phase: "Reading members of crm".to_owned(),
+        phase_began: after(10),
+        done: 120,
+        expected: 400,
+        left_for: Some(190),
+        rests_for: 0,
+        heard: after(118),
+    });
+    let life = Life::of(Some(service(116, None)), after(120));
+    let shown = |rows: &[JobRow], now| {
+        let text = written(|out| write_status_text(out, &rows[..1], life, now));
+        text.lines().last().unwrap().to_owned()
+    };
+    insta::assert_snapshot!(shown(&rows, after(120)), @"");
+    insta::assert_snapshot!(shown(&rows, after(400)), @"");
+    let value: serde_json::Value = serde_json::from_str(&written(|out| {
+        write_status_json(out, &rows, life, after(120))
+    }))
+    .unwrap();
+    let progress = &value["jobs"][0]["progress"];
+    assert_eq!(progress["requests_done"], 120);
+    assert_eq!(progress["requests_expected"], 400);
+    assert_eq!(progress["seconds_left"], 190);
+    assert_eq!(progress["stale"], false);
+    rows[0].under_way = None;
+    insta::assert_snapshot!(shown(&rows, after(120)), @"");
+}
+
+#[test]
+fn a_service_without_a_fire_says_so_and_names_the_line_to_add() {
+    let life = Life::of(Some(service(116, None)), after(120));
+    let mut rows = job_rows();
+    let said = |rows: &[JobRow]| {
+        let text = written(|out| write_status_text(out, rows, life, after(120)));
+        text.lines().nth(1).unwrap().to_owned()
+    };
+    assert_eq!(said(&rows), "");
+    insta::assert_snapshot!(said(&rows[1..]), @"");
+    rows[0].paused = rows[1].paused.clone();
+    insta::assert_snapshot!(said(&rows), @"");
+    rows[0].enabled = false;
+    insta::assert_snapshot!(said(&rows), @"");
+}
+
+#[test]
 fn status_names_what_waits_and_the_command_that_settles_it() {
     let mut rows = job_rows();
     rows[0].state = JobState::Refused;
     rows[0].failures = 3;
     rows[0].waiting = state::Waiting {
         open: 2,
+        blocked: 1,
         accepted: 1,
         approval: Some("b7f3c1ab".to_owned()),
     };

@@ -264,7 +264,8 @@ impl Runner {
             trigger: options.trigger.to_owned(),
             started,
         })?;
-        let result = Box::pin(self.run_started(job, &id, started, options, asked)).await;
+        let work = Box::pin(self.run_started(job, &id, started, options, asked));
+        let result = Box::pin(self.telling(&job.name, &id, work)).await;
         self.inner.options.progress.finish(&job.name);
         self.prune_daily();
         match result {

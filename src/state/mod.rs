@@ -39,6 +39,7 @@ mod sizes;
 mod staging;
 #[cfg(test)]
 mod tests;
+mod under_way;
 mod waiting;
 
 use std::io::ErrorKind;
@@ -78,6 +79,7 @@ pub use runs::{
 pub use service::ServiceRecord;
 pub use sizes::GroupSize;
 pub use staging::Staging;
+pub use under_way::UnderWay;
 pub use waiting::Waiting;
 
 use error::Fault;

@@ -11,7 +11,7 @@ use super::change::{self, Change};
 use super::convert::{count, from_json, json, optional_count, optional_time, stamp, time};
 use super::error::{Fault, StateError};
 use super::keys::{Keys, Texts};
-use super::{Store, jobs, keys, ledger, members, sizes};
+use super::{Store, jobs, keys, ledger, members, sizes, under_way};
 use crate::model::Value;
 use crate::plan::base::{FieldBase, FieldBases, Measure};
 
@@ -335,6 +335,7 @@ impl Store {
                     end.measure.map(|measure| count(measure.memberships)),
                     end.approved.as_ref().map(json),
                 ))?;
+            under_way::forget(connection, id)?;
             if end.completed {
                 connection
                     .prepare_cached("UPDATE jobs SET completed = 1 WHERE completed = 0 AND name = (SELECT job FROM runs WHERE id = ?1)")?

@@ -12,6 +12,8 @@ pub struct Waiting {
     /// Items that nobody can sync as they are, and those that the provider refused, without what was
     /// accepted.
     pub open: u64,
+    /// Those of the open ones that nobody can sync as they are; the others the provider refused.
+    pub blocked: u64,
     /// Those of which a person said that they may stay so.
     pub accepted: u64,
     /// The approval that the refusal of the last run offered, while it can be used.
@@ -27,13 +29,14 @@ impl Store {
         now: Timestamp,
     ) -> Result<Waiting, StateError> {
         self.read(|connection| {
-            let (all, accepted): (i64, i64) = connection
+            let (all, accepted, blocked): (i64, i64, i64) = connection
                 .prepare_cached(
-                    "SELECT count(*), count(accepted.item) FROM failures
+                    "SELECT count(*), count(accepted.item), count(*) FILTER (WHERE failures.blocked AND accepted.item IS NULL)
+                     FROM failures
                      LEFT JOIN accepted ON accepted.job = failures.job AND accepted.item = failures.item
                      WHERE failures.job = ?1 /* walks: all of them are counted */",
                 )?
-                .query_row([job], |row| Ok((row.get(0)?, row.get(1)?)))?;
+                .query_row([job], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
             // That of a refused undo is used by `apply` alone.
             let refused = last_run
                 .filter(|run| run.outcome == Some(Outcome::Refused) && run.trigger != UNDO);
@@ -44,6 +47,7 @@ impl Store {
             };
             Ok(Waiting {
                 open: u64::try_from(all - accepted).unwrap_or_default(),
+                blocked: u64::try_from(blocked).unwrap_or_default(),
                 accepted: u64::try_from(accepted).unwrap_or_default(),
                 approval,
             })

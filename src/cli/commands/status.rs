@@ -32,7 +32,7 @@ pub(crate) fn cmd_status(context: &Context, args: &StatusArgs) -> Result<ExitCod
     let life = life(store.as_ref(), now)?;
     print(|out| match args.format.format {
         Format::Text => write_status_text(out, &jobs, life, now),
-        Format::Json => write_status_json(out, &jobs, life),
+        Format::Json => write_status_json(out, &jobs, life, now),
     })?;
     if args.check && needs_a_person(&jobs, life) {
         return Ok(ExitCode::Failed);

@@ -29,6 +29,20 @@ pub struct Gauge {
     pub elapsed: Duration,
 }
 
+impl Gauge {
+    /// Returns how long the rest takes at the rate so far, where that can be said: the first few
+    /// requests say more of the connection than of the account.
+    pub fn left(&self) -> Option<Duration> {
+        let seconds = self.elapsed.as_secs_f64();
+        if self.done < 5 || seconds < 2.0 || self.done >= self.expected {
+            return None;
+        }
+        let rate = self.done as f64 / seconds;
+        let left = (self.expected - self.done) as f64 / rate;
+        Some(Duration::from_secs(left.ceil() as u64))
+    }
+}
+
 impl Meter {
     /// Begins to measure; `expected` requests are predicted.
     pub(in crate::run) fn new(handle: &Handle, expected: u64) -> Meter {

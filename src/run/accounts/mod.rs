@@ -6,6 +6,7 @@
 
 mod counting;
 mod handle;
+mod heard;
 mod hold;
 mod locks;
 mod meter;

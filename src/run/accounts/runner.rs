@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use super::handle::Handle;
+use super::heard::Heard;
 use super::locks::AccountLocks;
 use super::meter::Meter;
 use crate::config::settled::{Config, JobConfig};
@@ -88,6 +89,8 @@ pub(in crate::run) struct Inner {
     pub(in crate::run) config: Arc<Config>,
     pub(in crate::run) store: Arc<Store>,
     pub(in crate::run) options: RunnerOptions,
+    /// How far the runs that go on have come, as they say themselves.
+    pub(super) heard: Arc<Heard>,
     pub(super) locks: Locks,
     pub(super) handles: Mutex<HashMap<String, Arc<Handle>>>,
     pub(super) accounts: Mutex<HashMap<String, crate::http::Account>>,
@@ -97,13 +100,16 @@ pub(in crate::run) struct Inner {
 
 impl Runner {
     /// Makes a runner. Secrets are fetched and accounts set up when a job needs them.
-    pub fn new(config: Arc<Config>, store: Arc<Store>, options: RunnerOptions) -> Runner {
+    pub fn new(config: Arc<Config>, store: Arc<Store>, mut options: RunnerOptions) -> Runner {
         let locks = store.locks().clone();
+        let heard = Arc::new(Heard::new(options.progress));
+        options.progress = heard.clone();
         Runner {
             inner: Arc::new(Inner {
                 config,
                 store,
                 options,
+                heard,
                 locks,
                 handles: Mutex::default(),
                 accounts: Mutex::default(),

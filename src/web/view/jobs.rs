@@ -49,15 +49,16 @@ pub(super) fn job_row(
         .last_run
         .as_ref()
         .is_some_and(|run| run.finished.is_none());
+    // The lock is tried only where a run has no end, so that looking never keeps a run from starting.
+    let running = unfinished && is_locked(config, &job.name);
+    // What a process told that was killed since is of no run that goes on.
+    let under_way = match store {
+        Some(store) if running => store.under_way(&job.name)?,
+        _ => None,
+    };
     Ok(JobRow {
         job: job.name.clone(),
-        // The lock is tried only where a run has no end, so that looking never keeps a run from
-        // starting.
-        state: JobState::of(
-            &status,
-            paused.is_some(),
-            unfinished && is_locked(config, &job.name),
-        ),
+        state: JobState::of(&status, paused.is_some(), running),
         schedule: job.schedule.as_ref().map(ToString::to_string),
         enabled: job.enabled,
         next: next_fires(job, &status, now, fires),
@@ -70,6 +71,7 @@ pub(super) fn job_row(
         last_run: status.last_run,
         waiting,
         undo_open: undo_open.flatten(),
+        under_way,
     })
 }
 
@@ -86,8 +88,10 @@ fn next_fires(job: &JobConfig, status: &JobStatus, now: Timestamp, fires: usize)
     let Some(schedule) = &job.schedule else {
         return Vec::new();
     };
-    // A run from the future was made before the clock was set back.
-    let last = status.last_run.as_ref().map(|run| run.started.min(now));
+    // The service counts from the last fire that it took; one from the future was before the clock was
+    // set back.
+    let ran = status.last_run.as_ref().map(|run| run.started);
+    let last = status.last_fire.or(ran).map(|last| last.min(now));
     let rested = match last {
         Some(last) if status.consecutive_failures > 0 => {
             schedule.next_after_failures(last, status.consecutive_failures)

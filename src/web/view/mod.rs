@@ -139,7 +139,7 @@ impl View<'_> {
         let did = last.filter(|run| run.finished.is_some()).map(counted);
         let zone = job.schedule.as_ref().map(|_| &row.zone);
         JobView {
-            status: StatusRow::of(row, life),
+            status: StatusRow::of(row, life, self.now),
             source: job.source.clone(),
             target: job.target.clone(),
             mode: job.mode.as_str(),

@@ -1,10 +1,10 @@
 //! What to start now and when to look again. Pure: the moment and everything that is known are
 //! arguments.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::schedule::Schedule;
 
@@ -13,6 +13,13 @@ pub(crate) const BUSY_REST: Duration = Duration::from_mins(1);
 
 /// A start that is later than this after its fire makes up for a missed one.
 const LATE: Duration = Duration::from_mins(1);
+
+/// A clock that is set back by no more than this was corrected: what fired does not fire again. By
+/// more it tells another time, and to wait for the old one would silence a job.
+const CORRECTION: SignedDuration = SignedDuration::from_mins(5);
+
+/// More fires than this that nobody was there for are not counted one by one.
+const MOST_COUNTED: usize = 10_000;
 
 /// The part of a job's config that says when it runs.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,9 +54,11 @@ struct Job {
     since: Timestamp,
     failures: u32,
     retry: Option<Timestamp>,
-    running: bool,
-    /// The fire whose overlap was counted already.
+    /// How many fires came while a run was going on.
     skipped: u64,
+    /// The fire after `since`, once it was looked for: it stays the same until something of the above
+    /// changes, and finding it is what takes time.
+    fire: Option<Option<Timestamp>>,
 }
 
 /// A run to start.
@@ -58,6 +67,9 @@ pub(crate) struct Start {
     pub(crate) job: String,
     /// Whether it makes up for a fire that nobody was there for.
     pub(crate) catches_up: bool,
+    /// How many fires it stands for: one where it is on time, more where some were missed or rested
+    /// over, none where it tries again what found an account in use.
+    pub(crate) covers: u64,
 }
 
 /// What a look at the clock comes to.
@@ -75,6 +87,9 @@ pub(crate) struct Decision {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Agenda {
     jobs: BTreeMap<String, Job>,
+    /// The jobs of which a run is going on, also of those that a new config has left out: where they
+    /// come back meanwhile, nothing overlaps.
+    running: BTreeSet<String>,
 }
 
 impl Agenda {
@@ -88,17 +103,15 @@ impl Agenda {
         failures: u32,
         now: Timestamp,
     ) {
-        let since = last_fire.unwrap_or(now).min(now);
-        let running = self.is_running(name);
         self.jobs.insert(
             name.to_owned(),
             Job {
                 timing,
-                since,
+                since: counted_from(last_fire.unwrap_or(now), now),
                 failures,
                 retry: None,
-                running,
                 skipped: 0,
+                fire: None,
             },
         );
     }
@@ -106,7 +119,8 @@ impl Agenda {
     /// Gives a job another timing; what fired before is not made up for under the new one.
     pub(crate) fn change(&mut self, name: &str, timing: Timing, now: Timestamp) {
         if let Some(job) = self.jobs.get_mut(name) {
-            (job.timing, job.since, job.retry) = (timing, now, None);
+            job.timing = timing;
+            job.count_from(now);
         }
     }
 
@@ -117,14 +131,15 @@ impl Agenda {
 
     /// Notes that a run has ended.
     pub(crate) fn ended(&mut self, name: &str, how: Ended, now: Timestamp) {
-        let Some(job) = self.jobs.get_mut(name) else {
-            return;
-        };
-        job.running = false;
+        self.running.remove(name);
         match how {
-            Ended::Through | Ended::Refused => job.failures = 0,
-            Ended::Failed(failures) => job.failures = failures,
-            Ended::Busy => job.retry = now.checked_add(BUSY_REST).ok(),
+            Ended::Through | Ended::Refused => self.set_failures(name, 0),
+            Ended::Failed(failures) => self.set_failures(name, failures),
+            Ended::Busy => {
+                if let Some(job) = self.jobs.get_mut(name) {
+                    job.retry = now.checked_add(BUSY_REST).ok();
+                }
+            }
             Ended::Stopped => {}
         }
     }
@@ -135,25 +150,27 @@ impl Agenda {
         for (name, job) in &mut self.jobs {
             if !job.timing.enabled || paused(name) {
                 // What fires in a pause is not missed: somebody wanted it so.
-                (job.since, job.retry) = (now, None);
+                job.count_from(now);
                 continue;
             }
             job.set_back(now);
-            let Some(fire) = job.due(name) else { continue };
-            if fire > now {
-                decision.wake = decision.wake.into_iter().chain([fire]).min();
+            let Some(due) = job.due(name) else { continue };
+            if due > now {
+                decision.wake = decision.wake.into_iter().chain([due]).min();
                 continue;
             }
-            (job.since, job.retry) = (now, None);
-            if job.running {
-                job.skipped += 1;
+            let covers = job.fires_until(now);
+            job.count_from(now);
+            if self.running.contains(name) {
+                job.skipped += covers;
                 decision.skipped.push((name.clone(), job.skipped));
             } else {
-                job.running = true;
-                let late = Duration::try_from(now.duration_since(fire)).unwrap_or_default();
+                self.running.insert(name.clone());
+                let late = Duration::try_from(now.duration_since(due)).unwrap_or_default();
                 decision.start.push(Start {
                     job: name.clone(),
                     catches_up: late > LATE,
+                    covers,
                 });
             }
             if let Some(next) = job.due(name) {
@@ -166,31 +183,99 @@ impl Agenda {
     /// Takes down that a run of a job begins that somebody asked for; tells whether it may, which it
     /// may not while another one is going on.
     pub(crate) fn begin(&mut self, name: &str) -> bool {
-        let job = self.jobs.get_mut(name).filter(|job| !job.running);
-        job.map(|job| job.running = true).is_some()
+        self.jobs.contains_key(name) && self.running.insert(name.to_owned())
     }
 
     /// Tells whether a run of a job is going on.
     pub(crate) fn is_running(&self, name: &str) -> bool {
-        self.jobs.get(name).is_some_and(|job| job.running)
+        self.running.contains(name)
+    }
+
+    /// Returns how often a job has failed in a row.
+    pub(crate) fn failures(&self, name: &str) -> u32 {
+        self.jobs.get(name).map_or(0, |job| job.failures)
+    }
+
+    /// Sets how often a job has failed in a row: somebody may have run it by hand.
+    pub(crate) fn set_failures(&mut self, name: &str, failures: u32) {
+        if let Some(job) = self.jobs.get_mut(name)
+            && job.failures != failures
+        {
+            (job.failures, job.fire) = (failures, None);
+        }
+    }
+
+    /// Returns the moment from which the next fire of a job is counted.
+    pub(crate) fn since(&self, name: &str) -> Option<Timestamp> {
+        self.jobs.get(name).map(|job| job.since)
+    }
+
+    /// Returns when a job is to start next, as far as that is known now.
+    pub(crate) fn next(&mut self, name: &str) -> Option<Timestamp> {
+        let job = self.jobs.get_mut(name)?;
+        job.timing.enabled.then(|| job.due(name)).flatten()
+    }
+
+    /// Returns the job that is due first, and when.
+    pub(crate) fn first(&mut self, paused: &dyn Fn(&str) -> bool) -> Option<(&str, Timestamp)> {
+        let due = self.jobs.iter_mut().filter_map(|(name, job)| {
+            let fires = job.timing.enabled && !paused(name);
+            fires
+                .then(|| Some((name.as_str(), job.due(name)?)))
+                .flatten()
+        });
+        due.min_by_key(|(_, due)| *due)
+    }
+}
+
+/// Returns the moment from which a job is counted that was started last at some time.
+fn counted_from(last: Timestamp, now: Timestamp) -> Timestamp {
+    if last.duration_since(now) > CORRECTION {
+        now
+    } else {
+        last
     }
 }
 
 impl Job {
+    fn count_from(&mut self, now: Timestamp) {
+        (self.since, self.retry, self.fire) = (now, None, None);
+    }
+
     /// Counts from now where the clock was set back: what was noted under the later time would keep
     /// the job silent until that time comes again.
     fn set_back(&mut self, now: Timestamp) {
-        self.since = self.since.min(now);
+        let since = counted_from(self.since, now);
+        if since != self.since {
+            (self.since, self.fire) = (since, None);
+        }
         let soon = now.checked_add(BUSY_REST).unwrap_or(now);
         self.retry = self.retry.map(|retry| retry.min(soon));
     }
 
     /// When the job is to start next.
-    fn due(&self, name: &str) -> Option<Timestamp> {
+    fn due(&mut self, name: &str) -> Option<Timestamp> {
         let schedule = self.timing.schedule.as_ref()?;
-        let fire = schedule.next_after_failures(self.since, self.failures)?;
-        let fire = schedule.delayed(name, fire, self.timing.jitter);
+        if self.fire.is_none() {
+            let fire = schedule.next_after_failures(self.since, self.failures);
+            self.fire = Some(fire.map(|fire| schedule.delayed(name, fire, self.timing.jitter)));
+        }
+        let fire = self.fire??;
         Some(self.retry.map_or(fire, |retry| retry.min(fire)))
+    }
+
+    /// How many fires there were since the last start.
+    fn fires_until(&self, now: Timestamp) -> u64 {
+        let Some(schedule) = &self.timing.schedule else {
+            return 0;
+        };
+        let fires = std::iter::successors(schedule.next_after(self.since), |fire| {
+            schedule.next_after(*fire)
+        });
+        fires
+            .take_while(|fire| *fire <= now)
+            .take(MOST_COUNTED)
+            .count() as u64
     }
 }
 
@@ -270,6 +355,48 @@ mod tests {
         // A start that is remembered from the future is taken for now.
         let mut agenda = quarterly(Some("23:59:00"));
         assert_eq!(look(&mut agenda, "10:05:00"), "wake 10:15:00");
+    }
+
+    #[test]
+    fn a_clock_that_is_corrected_by_seconds_starts_nothing_twice() {
+        let mut agenda = quarterly(None);
+        assert_eq!(look(&mut agenda, "10:15:00"), "start a, wake 10:30:00");
+        agenda.ended("a", Ended::Through, at("10:15:01"));
+        assert_eq!(look(&mut agenda, "10:14:58"), "wake 10:30:00");
+        assert_eq!(look(&mut agenda, "10:15:00"), "wake 10:30:00");
+        // Nor does a restart at that moment.
+        let mut agenda = Agenda::default();
+        let last = Some(at("10:15:00"));
+        agenda.add("a", timing("*/15 * * * *"), last, 0, at("10:14:58"));
+        assert_eq!(look(&mut agenda, "10:15:00"), "wake 10:30:00");
+    }
+
+    #[test]
+    fn a_start_tells_how_many_fires_it_stands_for() {
+        let mut agenda = quarterly(Some("08:00:00"));
+        let covers = |agenda: &mut Agenda, moment: &str| {
+            let decision = agenda.look(at(moment), &|_| false);
+            decision.start.first().map(|start| start.covers)
+        };
+        assert_eq!(covers(&mut agenda, "10:05:00"), Some(8), "8:15 to 10:00");
+        agenda.ended("a", Ended::Busy, at("10:06:00"));
+        assert_eq!(covers(&mut agenda, "10:07:00"), Some(0), "it tries again");
+        agenda.ended("a", Ended::Failed(3), at("10:08:00"));
+        assert_eq!(covers(&mut agenda, "10:15:00"), None, "it rests");
+        assert_eq!(covers(&mut agenda, "11:00:00"), Some(4));
+        // While it runs, each fire that nobody looked at is a skipped one.
+        assert_eq!(look(&mut agenda, "12:00:00"), "skip a #4, wake 13:00:00");
+    }
+
+    #[test]
+    fn a_job_that_comes_back_while_its_run_goes_on_does_not_overlap() {
+        let mut agenda = quarterly(None);
+        look(&mut agenda, "10:15:00");
+        agenda.remove("a");
+        agenda.add("a", timing("*/15 * * * *"), None, 0, at("10:20:00"));
+        assert_eq!(look(&mut agenda, "10:30:00"), "skip a #1, wake 10:45:00");
+        agenda.ended("a", Ended::Through, at("10:31:00"));
+        assert_eq!(look(&mut agenda, "10:45:00"), "start a, wake 11:00:00");
     }
 
     #[test]

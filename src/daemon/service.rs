@@ -4,24 +4,25 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp};
 use sd_notify::NotifyState;
+use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::decide::{Agenda, Ended, Start};
-use super::{ServiceOptions, reload, systemd};
+use super::systemd::Manager;
+use super::told::{How, Mood, Told};
+use super::{LONGEST_SLEEP, MakeRun, ServiceOptions, reload};
 use crate::config::Config;
 use crate::model::without_addresses;
-use crate::report::opt_outs_wait;
+use crate::report::{instant, no_schedule};
 use crate::run::{Outcome, RunError, RunReport, Runner, RunnerOptions, SyncOptions};
 use crate::signals::Asked;
 use crate::state::{Guard, LockError, Locks, Store};
 use crate::web::{Answer, Counters, Order, Web};
-
-/// The longest sleep: jobs are paused, and clocks are set, without an event that says so.
-const LONGEST_SLEEP: Duration = Duration::from_secs(15);
 
 /// How long the service is silent at least, so that a busy one does not write at each event.
 const BEAT: SignedDuration = SignedDuration::from_secs(10);
@@ -54,6 +55,9 @@ pub(super) async fn serve(options: ServiceOptions) -> anyhow::Result<u8> {
         config,
         reload,
         mut runner,
+        make_run,
+        manager,
+        longest_sleep,
         mut asked,
     } = options;
     let locks = Locks::new(&config.state_path);
@@ -68,13 +72,13 @@ pub(super) async fn serve(options: ServiceOptions) -> anyhow::Result<u8> {
     let store = Arc::new(Store::open(&config.state_path, (runner.clock)())?);
     // An address that is taken is found out before anything runs.
     let mut web = Web::start(&Arc::new(config.clone()), store.clone(), &mut runner)?;
-    let mut service = Service::begin(config, store, runner, web.counters())?;
-    systemd::tell(NotifyState::Ready);
-    tracing::info!(jobs = service.config.jobs.len(), "The service is running.");
+    let mut service = Service::begin(config, store, runner, make_run, manager, web.counters())?;
+    service.manager.tell(&[NotifyState::Ready]);
+    service.tell_beginning();
 
     let mut wake = Instant::now();
     let mut prune = Instant::now();
-    let watchdog = systemd::watchdog_period();
+    let watchdog = service.manager.watchdog_period();
     let mut feed = watchdog.map(|period| Instant::now() + period);
     loop {
         web.beat();
@@ -93,7 +97,7 @@ pub(super) async fn serve(options: ServiceOptions) -> anyhow::Result<u8> {
             Event::Asked(Asked::Reload) => service.reload(&*reload, &mut web),
             Event::Ordered(order) => service.obey(order),
             Event::Watchdog => {
-                systemd::tell(NotifyState::Watchdog);
+                service.manager.tell(&[NotifyState::Watchdog]);
                 feed = watchdog.map(|period| Instant::now() + period);
                 continue;
             }
@@ -102,7 +106,7 @@ pub(super) async fn serve(options: ServiceOptions) -> anyhow::Result<u8> {
                 prune = Instant::now() + PRUNE_PERIOD;
             }
         }
-        wake = Instant::now() + service.look();
+        wake = Instant::now() + service.look().min(longest_sleep);
     }
     web.stopping();
     service.stop(&mut asked).await;
@@ -110,29 +114,29 @@ pub(super) async fn serve(options: ServiceOptions) -> anyhow::Result<u8> {
     Ok(0)
 }
 
-/// How a job's last run ended, for saying what changed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Mood {
-    #[default]
-    Well,
-    Refused,
-    Failing,
-}
-
 struct Service {
     config: Arc<Config>,
     store: Arc<Store>,
-    runner: Runner,
     options: RunnerOptions,
     stop: CancellationToken,
+    /// What makes the runs of the present config.
+    runner: Runner,
+    make_run: MakeRun,
+    manager: Manager,
     agenda: Agenda,
+    /// The jobs that a person has paused.
+    paused: BTreeSet<String>,
     runs: JoinSet<Result<RunReport, RunError>>,
     names: BTreeMap<Id, String>,
-    moods: BTreeMap<String, Mood>,
+    told: Told,
+    /// What is wrong with the config that was to be read again, while the old one stays.
+    wrong_config: Option<String>,
     /// When the state database was last told that the service is alive, or was to be told.
     beat: Timestamp,
     /// Whether it could not be told.
     mute: bool,
+    /// Whether it could not be asked.
+    deaf: bool,
     /// What the metrics show of runs and accounts.
     counters: Arc<Counters>,
 }
@@ -142,15 +146,17 @@ impl Service {
         config: Config,
         store: Arc<Store>,
         options: RunnerOptions,
+        make_run: MakeRun,
+        manager: Manager,
         counters: Arc<Counters>,
     ) -> anyhow::Result<Self> {
-        let stop = options.stop.clone();
         let config = Arc::new(config);
         let runner = Runner::new(config.clone(), store.clone(), options.clone());
         counters.watch(&runner);
         let now = (options.clock)();
         store.service_began(std::process::id(), now)?;
         let mut agenda = Agenda::default();
+        let mut told = Told::default();
         for (name, job) in &config.jobs {
             let status = store.job_status(name)?;
             agenda.add(
@@ -160,20 +166,29 @@ impl Service {
                 status.consecutive_failures,
                 now,
             );
+            told.remember(name, &status);
+            if status.last_fire.is_none() {
+                // What fires from here on is missed where the service stops before that.
+                store.note_fire(name, now)?;
+            }
         }
-        let (runs, names, moods) = (JoinSet::new(), BTreeMap::new(), BTreeMap::new());
         Ok(Service {
             config,
+            paused: store.paused_jobs()?,
             store,
-            runner,
+            stop: options.stop.clone(),
             options,
-            stop,
+            runner,
+            make_run,
+            manager,
             agenda,
-            runs,
-            names,
-            moods,
+            runs: JoinSet::new(),
+            names: BTreeMap::new(),
+            told,
+            wrong_config: None,
             beat: now,
             mute: false,
+            deaf: false,
             counters,
         })
     }
@@ -182,32 +197,69 @@ impl Service {
         (self.options.clock)()
     }
 
+    fn tell_beginning(&mut self) {
+        let next = self.first_words();
+        tracing::info!(
+            jobs = self.config.jobs.len(),
+            next,
+            "The service is running."
+        );
+        self.warn_of_idleness();
+    }
+
+    /// Says that nothing will ever happen, where that is so, and what changes it.
+    fn warn_of_idleness(&mut self) {
+        if let Some(why) = self.idle() {
+            tracing::warn!(why, "Nothing will ever fire.");
+        }
+    }
+
+    /// Says why no job will start by itself; nothing where one will.
+    fn idle(&mut self) -> Option<String> {
+        let paused = &self.paused;
+        if self.agenda.first(&|job| paused.contains(job)).is_some() {
+            return None;
+        }
+        let mut jobs = self.config.jobs.values();
+        if jobs.any(|job| job.schedule.is_some()) {
+            return Some("every job that has a schedule is paused or disabled".to_owned());
+        }
+        let name = self.config.jobs.keys().next();
+        Some(name.map_or_else(
+            || "the config has no job".to_owned(),
+            |name| no_schedule(name),
+        ))
+    }
+
     /// Starts what is due and returns how long to sleep.
     fn look(&mut self) -> Duration {
         let now = self.now();
         self.beat(now);
-        let paused: BTreeSet<&str> = self
-            .config
-            .jobs
-            .keys()
-            .map(String::as_str)
-            .filter(|name| is_paused(&self.store, name))
-            .collect();
+        if !self.hear_pauses(now) {
+            // Whoever paused a job had a reason: a database that can't be asked starts nothing, and
+            // what is missed meanwhile is made up for.
+            return LONGEST_SLEEP;
+        }
+        self.hear_recoveries();
+        let paused = &self.paused;
         let decision = self.agenda.look(now, &|name| paused.contains(name));
         for (job, skipped) in &decision.skipped {
-            tracing::warn!(
-                job,
-                skipped,
-                "The last run is still going on, so this one is skipped."
-            );
+            self.note_fire(job, now);
+            let next = self.next_words(job);
+            self.told.skips(job, *skipped, &next);
         }
         for start in decision.start {
-            self.start(start, now);
+            self.start(&start, now);
         }
-        let wait = decision
-            .wake
-            .map(|wake| Duration::try_from(wake.duration_since(now)).unwrap_or_default());
-        wait.map_or(LONGEST_SLEEP, |wait| wait.min(LONGEST_SLEEP))
+        for job in self.names.values() {
+            let far = || self.store.under_way(job).ok().flatten();
+            self.told.goes_on(job, now, far);
+        }
+        let status = self.status_words();
+        self.manager.tell_status(status);
+        decision.wake.map_or(LONGEST_SLEEP, |wake| {
+            Duration::try_from(wake.duration_since(now)).unwrap_or_default()
+        })
     }
 
     /// Has the state database know that the service is alive, for whoever asks there.
@@ -223,20 +275,64 @@ impl Service {
         self.mute = told.is_err();
     }
 
-    fn start(&mut self, start: Start, now: Timestamp) {
-        let Start { job, catches_up } = start;
-        if let Err(error) = self.store.note_fire(&job, now) {
+    /// Asks which jobs are paused, and tells whether that could be asked.
+    fn hear_pauses(&mut self, now: Timestamp) -> bool {
+        let asked = self.store.paused_jobs();
+        if let (Err(error), false) = (&asked, self.deaf) {
+            tracing::error!(%error, "The state database can't tell which jobs are paused, so none is started.");
+        }
+        self.deaf = asked.is_err();
+        let Ok(paused) = asked else { return false };
+        let before = std::mem::replace(&mut self.paused, paused);
+        for job in before.difference(&self.paused) {
+            if self.config.jobs.contains_key(job) {
+                // What fired in a pause is not missed, also where the service ends before its next
+                // fire.
+                self.note_fire(job, now);
+            }
+        }
+        true
+    }
+
+    /// Has a job that failed be at its pace again where somebody ran it by hand since, and it went
+    /// well.
+    fn hear_recoveries(&mut self) {
+        for job in self.config.jobs.keys() {
+            let failures = self.agenda.failures(job);
+            if failures == 0 || self.agenda.is_running(job) {
+                continue;
+            }
+            if let Some(heard) = self.failures_since_start(job) {
+                self.agenda.set_failures(job, heard);
+            }
+        }
+    }
+
+    /// Returns how often a job has failed in a row, where a run is remembered since its last start by
+    /// the service.
+    fn failures_since_start(&self, job: &str) -> Option<u32> {
+        let status = self.store.job_status(job).ok()?;
+        let since = self.agenda.since(job)?;
+        (status.last_run?.started >= since).then_some(status.consecutive_failures)
+    }
+
+    fn note_fire(&self, job: &str, now: Timestamp) {
+        if let Err(error) = self.store.note_fire(job, now) {
             // Without the note a restart may run the job once more, which changes nothing that is
             // done.
-            tracing::warn!(job, %error, "The start of a run could not be noted.");
+            tracing::warn!(job, %error, "The fire of a job could not be noted.");
         }
-        tracing::info!(job, catches_up, "A run begins.");
+    }
+
+    fn start(&mut self, start: &Start, now: Timestamp) {
+        self.note_fire(&start.job, now);
+        self.told.begins(start, self.agenda.failures(&start.job));
         let options = SyncOptions {
             approve: None,
             trigger: "schedule",
             unless_paused: true,
         };
-        self.spawn(job, options);
+        self.spawn(start.job.clone(), options);
     }
 
     /// Runs a job that somebody asked for, paused or not, as one that is named by hand.
@@ -247,7 +343,7 @@ impl Service {
             answer,
         } = order;
         let what = if self.agenda.begin(&job) {
-            tracing::info!(job, "A run begins that was asked for.");
+            self.told.begins_by_hand(&job);
             let options = SyncOptions {
                 approve,
                 trigger: "web",
@@ -265,10 +361,8 @@ impl Service {
     }
 
     fn spawn(&mut self, job: String, options: SyncOptions) {
-        let (runner, name) = (self.runner.clone(), job.clone());
-        let handle = self
-            .runs
-            .spawn(async move { runner.sync(&name, options).await });
+        let run = (self.make_run)(&self.runner, &job, options);
+        let handle = self.runs.spawn(run);
         self.names.insert(handle.id(), job);
     }
 
@@ -281,93 +375,73 @@ impl Service {
             return;
         };
         self.counters.count(&job, result.as_ref());
-        // The run itself has been written down by the runner; this is what the schedule makes of
-        // it.
-        let failures = self
-            .store
-            .job_status(&job)
-            .map_or(1, |status| status.consecutive_failures.max(1));
-        let (how, why) = match result {
-            Some(Ok(report)) => (judge(report.outcome, failures), tell_report(&job, &report)),
-            Some(Err(RunError::Stopped)) => (Ended::Stopped, None),
-            Some(Err(RunError::Busy(why))) => (Ended::Busy, Some(why)),
-            Some(Err(error)) => (Ended::Failed(failures), Some(error.to_string())),
-            None => (
-                Ended::Failed(failures),
-                Some("the run broke off because of a defect in rosterd".to_owned()),
-            ),
+        let how = match result {
+            Some(Ok(report)) => How::Report(Box::new(report)),
+            Some(Err(error)) => How::Error(error),
+            None => How::Defect,
         };
-        self.tell_change(&job, how, why.as_deref());
+        // The run itself has been written down by the runner; this is what the schedule makes of
+        // it. A run that could not be written down counts as well.
+        let ended = match how.outcome() {
+            Outcome::Done | Outcome::Partial => Ended::Through,
+            Outcome::Refused => Ended::Refused,
+            Outcome::Failed => Ended::Failed(
+                self.failures_since_start(&job)
+                    .unwrap_or_else(|| self.agenda.failures(&job) + 1)
+                    .max(1),
+            ),
+            Outcome::Interrupted => Ended::Stopped,
+            Outcome::Busy => Ended::Busy,
+        };
         let now = self.now();
-        self.agenda.ended(&job, how, now);
-    }
-
-    /// Logs what an operator has to know: that a job fails or is refused, and that it is well
-    /// again.
-    fn tell_change(&mut self, job: &str, how: Ended, why: Option<&str>) {
-        let mood = self.moods.entry(job.to_owned()).or_default();
-        let error = without_addresses(why.unwrap_or_default());
-        match how {
-            Ended::Through if *mood != Mood::Well => tracing::info!(job, "The job is well again."),
-            Ended::Through | Ended::Stopped => {}
-            Ended::Refused => {
-                let waiting = why.map_or_else(|| "A".to_owned(), |why| format!("{why}: a"));
-                tracing::warn!(
-                    job,
-                    "{waiting} guard refused the plan, so nothing was written; the job looks again at each fire and waits for an approval or for the cause to go."
-                );
-            }
-            Ended::Failed(failures) => tracing::error!(
-                job,
-                failures,
-                error,
-                "A run failed; the job slows down until one succeeds."
-            ),
-            Ended::Busy => tracing::warn!(
-                job,
-                error,
-                "The job or an account is in use, so the run is tried again in a minute."
-            ),
-        }
-        match how {
-            Ended::Through => *mood = Mood::Well,
-            Ended::Refused => *mood = Mood::Refused,
-            Ended::Failed(_) => *mood = Mood::Failing,
-            Ended::Busy | Ended::Stopped => {}
-        }
+        self.agenda.ended(&job, ended, now);
+        let next = self.next_words(&job);
+        self.told
+            .ended(&job, &how, self.agenda.failures(&job), &next);
     }
 
     /// Takes on a new config, or keeps the old one when the new one is wrong. Runs that are going
     /// on finish with the old one.
     fn reload(&mut self, read: &dyn Fn() -> Result<Config, String>, web: &mut Web) {
-        let new = match read() {
-            Ok(new) if new.state_path != self.config.state_path => {
-                tracing::error!(
-                    "The new config names another state database, which takes a restart; the old config stays."
-                );
-                return;
+        self.manager.tell_reloading();
+        let new = read().and_then(|new| {
+            if new.state_path == self.config.state_path {
+                Ok(new)
+            } else {
+                Err("it names another state database, which takes a restart".to_owned())
             }
-            Ok(new) => new,
+        });
+        let new = new.and_then(|new| {
+            let listens = web.prepare(&new).map_err(|error| error.to_string())?;
+            Ok((new, listens))
+        });
+        match new {
+            Ok((new, listens)) => {
+                self.take_on(new);
+                web.follow(&self.config, listens);
+            }
             Err(error) => {
+                let error = masked(&error);
                 tracing::error!(error, "The new config is wrong; the old one stays.");
-                return;
+                self.keep(Some(error));
             }
-        };
-        let listens = match web.prepare(&new) {
-            Ok(listens) => listens,
-            Err(error) => {
-                tracing::error!(%error, "The new config can't be followed; the old one stays.");
-                return;
-            }
-        };
+        }
+        let status = self.status_words();
+        self.manager.tell(&[NotifyState::Ready]);
+        self.manager.tell_status(status);
+    }
+
+    fn take_on(&mut self, new: Config) {
         let diff = reload::compare(&self.config, &new);
         let now = self.now();
         reload::follow(&mut self.agenda, &diff, &new, now);
-        self.moods.retain(|job, _| new.jobs.contains_key(job));
+        for job in diff.added.iter().chain(&diff.retimed) {
+            self.note_fire(job, now);
+        }
+        self.told.retain(|job| new.jobs.contains_key(job));
         let (added, removed) = (diff.added.len(), diff.removed.len());
         let changed = diff.retimed.len() + diff.changed.len();
         self.config = Arc::new(new);
-        web.follow(&self.config, listens);
         // Secrets may have changed as well, and a new runner fetches them anew.
         self.runner = Runner::new(
             self.config.clone(),
@@ -375,7 +449,20 @@ impl Service {
             self.options.clone(),
         );
         self.counters.watch(&self.runner);
-        tracing::info!(added, removed, changed, "The config was read again.");
+        let next = self.first_words();
+        tracing::info!(added, removed, changed, next, "The config was read again.");
+        self.keep(None);
+        self.warn_of_idleness();
+    }
+
+    /// Remembers what is wrong with the config that was to be read, for those who ask later.
+    fn keep(&mut self, why: Option<String>) {
+        if self.wrong_config != why
+            && let Err(error) = self.store.service_keeps_config(why.as_deref())
+        {
+            tracing::warn!(%error, "The state database could not be told how the config was read.");
+        }
+        self.wrong_config = why;
     }
 
     fn prune(&self) {
@@ -383,6 +470,7 @@ impl Service {
             return;
         };
         match self.store.prune(before) {
+            Ok(0) => {}
             Ok(rows) => tracing::info!(rows, "Old history was deleted."),
             Err(error) => tracing::warn!(%error, "Old history could not be deleted."),
         }
@@ -390,17 +478,29 @@ impl Service {
 
     /// Lets runs finish their request in flight, and drops them after the time of grace: the
     /// journal holds what was intended.
-    async fn stop(&mut self, asked: &mut tokio::sync::mpsc::UnboundedReceiver<Asked>) {
-        systemd::tell(NotifyState::Stopping);
+    async fn stop(&mut self, asked: &mut UnboundedReceiver<Asked>) {
+        self.manager.tell(&[NotifyState::Stopping]);
         tracing::info!(running = self.runs.len(), "The service stops.");
-        self.stop.cancel();
         let end = Instant::now() + self.config.daemon.grace;
+        if !self.runs.is_empty() {
+            let until = format!(
+                "Stopping: {} in flight, for {:?} at most",
+                self.runs.len(),
+                self.config.daemon.grace
+            );
+            self.manager.tell_status(until);
+        }
+        self.stop.cancel();
+        let pulse = self.manager.watchdog_period().unwrap_or(LONGEST_SLEEP);
         while !self.runs.is_empty() {
             tokio::select! {
                 Some(ended) = self.runs.join_next_with_id() => self.take_in(ended),
                 () = sleep_until(end) => break,
-                Some(Asked::Stop) = asked.recv() => break,
-                () = sleep(LONGEST_SLEEP) => self.beat(self.now()),
+                Some(asked) = asked.recv() => if asked == Asked::Stop { break },
+                () = sleep(pulse) => {
+                    self.beat(self.now());
+                    self.manager.tell(&[NotifyState::Watchdog]);
+                }
             }
         }
         if !self.runs.is_empty() {
@@ -415,49 +515,83 @@ impl Service {
         }
         tracing::info!("The service has stopped.");
     }
-}
 
-/// Logs what a run did, in counts, and returns why it did not go through; of a refusal how many
-/// opt-outs wait behind it.
-fn tell_report(job: &str, report: &RunReport) -> Option<String> {
-    let summary = &report.summary;
-    tracing::info!(
-        job,
-        run = report.run,
-        outcome = report.outcome.as_str(),
-        memberships_added = summary.memberships_added,
-        memberships_removed = summary.memberships_removed,
-        members_created = summary.members_created,
-        opt_outs = summary.opt_outs,
-        withheld = report.withheld,
-        blocked = report.blocked.len(),
-        failures = report.failures.len(),
-        requests = report.requests.values().sum::<u64>(),
-        "A run has ended."
-    );
-    if report.outcome == Outcome::Refused {
-        return opt_outs_wait(report.waiting_opt_outs);
+    /// Says when a job starts next.
+    fn next_words(&mut self, job: &str) -> String {
+        if self.paused.contains(job) {
+            return "when resumed".to_owned();
+        }
+        match self.agenda.next(job) {
+            Some(next) => instant(next, &self.zone(job)),
+            None => "never".to_owned(),
+        }
     }
-    report.error.clone()
-}
 
-fn judge(outcome: Outcome, failures: u32) -> Ended {
-    match outcome {
-        Outcome::Done | Outcome::Partial => Ended::Through,
-        Outcome::Refused => Ended::Refused,
-        Outcome::Failed => Ended::Failed(failures),
-        Outcome::Interrupted => Ended::Stopped,
-        Outcome::Busy => Ended::Busy,
+    /// Says which job starts first, and when.
+    fn first_words(&mut self) -> String {
+        let paused = &self.paused;
+        let first = self.agenda.first(&|job| paused.contains(job));
+        match first.map(|(job, at)| (job.to_owned(), at)) {
+            Some((job, at)) => format!("{job} at {}", instant(at, &self.zone(&job))),
+            None => "never".to_owned(),
+        }
+    }
+
+    fn zone(&self, job: &str) -> TimeZone {
+        let schedule = self
+            .config
+            .jobs
+            .get(job)
+            .and_then(|job| job.schedule.as_ref());
+        schedule.map_or(TimeZone::UTC, |schedule| schedule.time_zone().clone())
+    }
+
+    /// Says in one line how the service fares.
+    fn status_words(&mut self) -> String {
+        let mut parts = Vec::new();
+        if let Some(error) = &self.wrong_config {
+            let first = error.lines().find(|line| !line.trim().is_empty());
+            parts.push(format!(
+                "the new config is wrong and the old one stays: {}",
+                first.unwrap_or_default().trim()
+            ));
+        }
+        let list = |jobs: Vec<&String>| {
+            let names: Vec<&str> = jobs.iter().map(|job| job.as_str()).collect();
+            names.join(", ")
+        };
+        let running: BTreeSet<&String> = self.names.values().collect();
+        if !running.is_empty() {
+            parts.push(format!("running: {}", list(running.into_iter().collect())));
+        }
+        for (mood, word) in [(Mood::Failing, "failing"), (Mood::Refused, "refused")] {
+            let jobs = self.config.jobs.keys();
+            let jobs: Vec<_> = jobs.filter(|job| self.told.mood(job) == mood).collect();
+            if !jobs.is_empty() {
+                parts.push(format!("{word}: {}", list(jobs)));
+            }
+        }
+        parts.push(match self.idle() {
+            Some(why) => format!("nothing will ever fire: {why}"),
+            None => format!("next: {}", self.first_words()),
+        });
+        parts.join("; ")
     }
 }
 
-/// A database that can't be asked starts nothing: whoever paused a job had a reason.
-fn is_paused(store: &Store, job: &str) -> bool {
-    store.paused(job).map_or_else(
-        |error| {
-            tracing::error!(job, %error, "The state database can't tell whether the job is paused, so it is not started.");
-            true
-        },
-        |paused| paused.is_some(),
-    )
+/// Masks the addresses in what is said of a config, which may show a line of it. The names of schedules
+/// begin with an `@` and are none.
+fn masked(text: &str) -> String {
+    let words = text.split_inclusive(char::is_whitespace);
+    words
+        .map(|word| {
+            let bare =
+                word.trim_start_matches(|letter: char| !letter.is_alphanumeric() && letter != '@');
+            if bare.starts_with('@') {
+                word.to_owned()
+            } else {
+                without_addresses(word)
+            }
+        })
+        .collect()
 }

@@ -1,5 +1,7 @@
 //! The service against the emulated accounts, on paused time.
 
+mod life;
+
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -9,6 +11,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
+use super::systemd::Manager;
 use super::{ServiceOptions, service};
 use crate::config::{self, Config};
 use crate::emulator::{Account, Emulator, Fault, FaultRule, Kind, World};
@@ -28,6 +31,7 @@ struct Bench {
     directory: tempfile::TempDir,
     text: Arc<Mutex<String>>,
     began: Instant,
+    manager: Manager,
 }
 
 impl Bench {
@@ -53,6 +57,7 @@ impl Bench {
             directory,
             text,
             began: Instant::now(),
+            manager: Manager::default(),
         }
     }
 
@@ -64,23 +69,35 @@ impl Bench {
         *self.text.lock().unwrap() = text(&self.emulator, self.directory.path(), jobs);
     }
 
-    fn start(&self) -> (UnboundedSender<Asked>, JoinHandle<anyhow::Result<u8>>) {
+    /// Reads the config as it is now.
+    fn reader(&self) -> impl Fn() -> Result<Config, String> + Send + 'static {
         let path = self.directory.path().join("rosterd.toml");
         let text = self.text.clone();
-        let read = move || -> Result<Config, String> {
+        move || {
             let text = text.lock().unwrap();
             config::parse(&text, &path)
                 .map(|(config, _)| config)
                 .map_err(|findings| findings.to_string())
-        };
+        }
+    }
+
+    fn config(&self) -> Config {
+        self.reader()().unwrap()
+    }
+
+    fn clock(&self) -> crate::run::Clock {
         let began = self.began;
-        let clock = move || {
+        Arc::new(move || {
             let ten: Timestamp = "2026-11-22T10:00:00Z".parse().unwrap();
             ten + jiff::SignedDuration::try_from(began.elapsed()).unwrap()
-        };
+        })
+    }
+
+    fn start(&self) -> (UnboundedSender<Asked>, JoinHandle<anyhow::Result<u8>>) {
+        let read = self.reader();
         let runner = RunnerOptions {
             transport: Some(Transport::Local(self.emulator.router())),
-            clock: Arc::new(clock),
+            clock: self.clock(),
             ..RunnerOptions::default()
         };
         let (ask, asked) = unbounded_channel();
@@ -90,7 +107,10 @@ impl Bench {
             tokio::spawn(service::serve(ServiceOptions {
                 config,
                 reload: Box::new(read),
+                make_run: super::as_sync(),
                 runner,
+                manager: self.manager.clone(),
+                longest_sleep: super::LONGEST_SLEEP,
                 asked,
             })),
         )

@@ -25,6 +25,7 @@ mod plan_text;
 mod rehearsal;
 mod run_json;
 mod run_text;
+mod schedule;
 mod seal;
 mod sections;
 mod show;
@@ -64,12 +65,13 @@ pub use plan_text::{write_plan_text, write_plans_in_short};
 pub use rehearsal::{write_rehearsal_json, write_rehearsal_text};
 pub use run_json::{JobResult, write_run_json, write_runs_json};
 pub use run_text::write_run_text;
+pub use schedule::{write_schedule_json, write_schedule_text};
 pub use seal::is_sealed;
 pub use show::{ItemFilter, operations, write_show_json, write_show_text};
 pub use status::{
-    JobRow, JobState, Life, ServiceRow, StatusRow, needs_a_person, no_schedule,
-    write_schedule_json, write_schedule_text, write_status_json, write_status_text,
+    JobRow, JobState, Life, ServiceRow, StatusRow, needs_a_person, no_schedule, write_status_json,
+    write_status_text,
 };
-pub(crate) use words::{address, count, grouped, value};
 pub use under_way::{UnderWayRow, under_way_words};
+pub(crate) use words::{address, count, grouped, value};
 pub use words::{distance, duration, harmless, in_shell, instant, opt_outs_wait, quoted};

@@ -102,7 +102,7 @@ pub struct JobRow {
 
 impl JobRow {
     /// Tells whether the service would start the job by itself.
-    fn will_fire(&self) -> bool {
+    pub(super) fn will_fire(&self) -> bool {
         self.enabled && self.schedule.is_some() && self.paused.is_none()
     }
 
@@ -150,7 +150,7 @@ impl Life {
         }
     }
 
-    fn is_alive(self) -> bool {
+    pub(super) fn is_alive(self) -> bool {
         matches!(self, Life::Alive(_))
     }
 
@@ -169,7 +169,8 @@ pub fn needs_a_person(jobs: &[JobRow], life: Life) -> bool {
     unserved || jobs.iter().any(JobRow::needs_a_person)
 }
 
-/// Writes the service and the jobs for people.
+/// Writes the service and the jobs for people, and what is wrong with the config that the service was to
+/// take on.
 ///
 /// # Errors
 /// What writing to `out` says.
@@ -177,9 +178,20 @@ pub fn write_status_text(
     out: &mut dyn Write,
     jobs: &[JobRow],
     life: Life,
+    wrong_config: Option<&str>,
     now: Timestamp,
 ) -> io::Result<()> {
     service_text(out, jobs, life, now)?;
+    if let Some(wrong) = wrong_config {
+        writeln!(
+            out,
+            "{GONE}The new config is wrong, and the service keeps the old one{GONE:#}; mend it, and send SIGHUP again:\n"
+        )?;
+        for line in wrong.lines() {
+            writeln!(out, "  {}", harmless(line))?;
+        }
+        writeln!(out)?;
+    }
     if jobs.is_empty() {
         return writeln!(out, "The config has no job.");
     }
@@ -218,16 +230,15 @@ pub fn write_status_text(
         if job.state == JobState::Running
             && let Some(run) = &job.last_run
         {
-            let phase = job.under_way.as_ref().map_or_else(
-                || "it has just begun".to_owned(),
-                |told| under_way_words(told, now),
-            );
+            let far = job.under_way.as_ref();
+            let far = far.map(|told| format!(": {}", under_way_words(told, now)));
             writeln!(
                 out,
-                "\n{}: run {} has gone on for {}: {phase}.",
+                "\n{}: run {} has gone on for {}{}.",
                 harmless(&job.job),
                 run.id,
                 duration_since(now, run.started),
+                far.unwrap_or_default(),
             )?;
         }
         if let Some(error) = job.last_run.as_ref().and_then(|run| run.error.as_ref()) {
@@ -393,7 +404,7 @@ fn next_words(job: &JobRow, life: Life, now: Timestamp) -> String {
         Some(_) if !life.is_alive() => "no service".to_owned(),
         Some(next) => {
             let slowed = match job.failures {
-                0 => String::new(),
+                0 | 1 => String::new(),
                 failures => format!(
                     ", slowed after {}",
                     count(failures.into(), "failure", "failures")
@@ -512,111 +523,30 @@ pub fn write_status_json(
     out: &mut dyn Write,
     jobs: &[JobRow],
     life: Life,
+    wrong_config: Option<&str>,
     now: Timestamp,
 ) -> io::Result<()> {
     #[derive(Serialize)]
-    struct Document {
+    struct Document<'a> {
         version: u32,
         needs_a_person: bool,
         service: ServiceRow,
+        wrong_config: Option<&'a str>,
         jobs: Vec<StatusRow>,
     }
     let service = ServiceRow::of(life);
-    let needs_a_person = needs_a_person(jobs, life);
-    let jobs = jobs.iter().map(|job| StatusRow::of(job, life, now)).collect();
+    let needs_a_person = needs_a_person(jobs, life) || wrong_config.is_some();
+    let jobs = jobs
+        .iter()
+        .map(|job| StatusRow::of(job, life, now))
+        .collect();
     write_document(
         out,
         &Document {
             version: FORMAT_VERSION,
             needs_a_person,
             service,
-            jobs,
-        },
-    )
-}
-
-/// Writes when the jobs fire next, job by job, and where `life` is given that no service is there to take it.
-///
-/// # Errors
-/// What writing to `out` says.
-pub fn write_schedule_text(
-    out: &mut dyn Write,
-    jobs: &[JobRow],
-    life: Option<Life>,
-    now: Timestamp,
-) -> io::Result<()> {
-    if jobs.is_empty() {
-        return writeln!(out, "The config has no job.");
-    }
-    if life.is_some_and(|life| !life.is_alive()) && jobs.iter().any(JobRow::will_fire) {
-        writeln!(
-            out,
-            "{GONE}The service is not running{GONE:#}: nothing of this happens before `{ROSTERD} run` is started.\n"
-        )?;
-    }
-    for job in jobs {
-        let note = match (&job.paused, job.enabled) {
-            (_, false) => " (disabled: the service leaves it out)",
-            (Some(_), _) => " (paused: the service leaves it out)",
-            _ => "",
-        };
-        match &job.schedule {
-            None => writeln!(out, "{}: by hand only", harmless(&job.job))?,
-            Some(line) => writeln!(
-                out,
-                "{}: {line} in {}{note}",
-                harmless(&job.job),
-                job.zone.iana_name().unwrap_or("UTC")
-            )?,
-        }
-        for fire in &job.next {
-            writeln!(
-                out,
-                "  {}  {}",
-                instant(*fire, &job.zone),
-                distance(now, *fire)
-            )?;
-        }
-    }
-    Ok(())
-}
-
-/// Writes when the jobs fire next as JSON.
-///
-/// # Errors
-/// What writing to `out` says.
-pub fn write_schedule_json(out: &mut dyn Write, jobs: &[JobRow], life: Life) -> io::Result<()> {
-    #[derive(Serialize)]
-    struct Document<'a> {
-        version: u32,
-        service: ServiceRow,
-        jobs: Vec<Row<'a>>,
-    }
-    #[derive(Serialize)]
-    struct Row<'a> {
-        job: &'a str,
-        schedule: Option<&'a str>,
-        time_zone: Option<&'a str>,
-        enabled: bool,
-        paused: bool,
-        next: Vec<String>,
-    }
-    let jobs = jobs
-        .iter()
-        .map(|job| Row {
-            job: &job.job,
-            schedule: job.schedule.as_deref(),
-            time_zone: job.schedule.as_ref().and_then(|_| job.zone.iana_name()),
-            enabled: job.enabled,
-            paused: job.paused.is_some(),
-            next: job.next.iter().map(Timestamp::to_string).collect(),
-        })
-        .collect();
-    write_document(
-        out,
-        &Document {
-            version: FORMAT_VERSION,
-            service: ServiceRow::of(life),
+            wrong_config,
             jobs,
         },
     )

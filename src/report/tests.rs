@@ -1079,7 +1079,7 @@ fn service(heard: i64, stopped: Option<i64>) -> state::ServiceRecord {
 #[test]
 fn status_and_schedule_are_tables_and_lists() {
     let life = Life::of(Some(service(116, None)), after(120));
-    insta::assert_snapshot!(written(|out| write_status_text(out, &job_rows(), life, after(120))), @"
+    insta::assert_snapshot!(written(|out| write_status_text(out, &job_rows(), life, None, after(120))), @"
     The service is running: started 2 h 2 min ago, heard from 4 s ago.
 
     JOB          STATE   NEXT                                 LAST RUN
@@ -1095,7 +1095,7 @@ fn status_and_schedule_are_tables_and_lists() {
     mail-to-crm: by hand only
     ");
     let value: serde_json::Value = serde_json::from_str(&written(|out| {
-        write_status_json(out, &job_rows(), life, after(120))
+        write_status_json(out, &job_rows(), life, None, after(120))
     }))
     .unwrap();
     assert_eq!(value["service"]["state"], "alive");
@@ -1120,7 +1120,7 @@ fn without_a_service_status_and_schedule_promise_no_fire() {
         (Some(service(0, Some(0))), "it stopped 2 min ago"),
     ] {
         let life = Life::of(service, after(120));
-        let text = written(|out| write_status_text(out, &job_rows(), life, after(120)));
+        let text = written(|out| write_status_text(out, &job_rows(), life, None, after(120)));
         assert!(text.contains("The service is not running"), "{text}");
         assert!(
             text.contains(says) && text.contains("`rosterd run`"),
@@ -1132,7 +1132,7 @@ fn without_a_service_status_and_schedule_promise_no_fire() {
         );
         let text = written(|out| write_schedule_text(out, &job_rows(), Some(life), after(120)));
         assert!(text.starts_with("The service is not running"), "{text}");
-        let json = written(|out| write_status_json(out, &job_rows(), life, after(120)));
+        let json = written(|out| write_status_json(out, &job_rows(), life, None, after(120)));
         let json: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(json["jobs"][0]["next"], serde_json::Value::Null);
         assert_eq!(json["needs_a_person"], true);
@@ -1166,13 +1166,13 @@ fn status_shows_how_far_a_run_has_come() {
     });
     let life = Life::of(Some(service(116, None)), after(120));
     let shown = |rows: &[JobRow], now| {
-        let text = written(|out| write_status_text(out, &rows[..1], life, now));
+        let text = written(|out| write_status_text(out, &rows[..1], life, None, now));
         text.lines().last().unwrap().to_owned()
     };
-    insta::assert_snapshot!(shown(&rows, after(120)), @"");
-    insta::assert_snapshot!(shown(&rows, after(400)), @"");
+    insta::assert_snapshot!(shown(&rows, after(120)), @"crm-to-mail: run 20260301T060000Z-abc123 has gone on for 2 min: Reading members of crm, 120 of about 400 requests, about 3 min 10 s left.");
+    insta::assert_snapshot!(shown(&rows, after(400)), @"crm-to-mail: run 20260301T060000Z-abc123 has gone on for 6 min 40 s: Reading members of crm, 120 of about 400 requests, about 3 min 10 s left; this was so 4 min 42 s ago.");
     let value: serde_json::Value = serde_json::from_str(&written(|out| {
-        write_status_json(out, &rows, life, after(120))
+        write_status_json(out, &rows, life, None, after(120))
     }))
     .unwrap();
     let progress = &value["jobs"][0]["progress"];
@@ -1181,7 +1181,7 @@ fn status_shows_how_far_a_run_has_come() {
     assert_eq!(progress["seconds_left"], 190);
     assert_eq!(progress["stale"], false);
     rows[0].under_way = None;
-    insta::assert_snapshot!(shown(&rows, after(120)), @"");
+    insta::assert_snapshot!(shown(&rows, after(120)), @"crm-to-mail: run 20260301T060000Z-abc123 has gone on for 2 min.");
 }
 
 #[test]
@@ -1189,15 +1189,15 @@ fn a_service_without_a_fire_says_so_and_names_the_line_to_add() {
     let life = Life::of(Some(service(116, None)), after(120));
     let mut rows = job_rows();
     let said = |rows: &[JobRow]| {
-        let text = written(|out| write_status_text(out, rows, life, after(120)));
+        let text = written(|out| write_status_text(out, rows, life, None, after(120)));
         text.lines().nth(1).unwrap().to_owned()
     };
     assert_eq!(said(&rows), "");
-    insta::assert_snapshot!(said(&rows[1..]), @"");
+    insta::assert_snapshot!(said(&rows[1..]), @r#"Nothing will ever fire: no job has a schedule; add `schedule = "*/15 * * * *"` below `[jobs.mail-to-crm]`."#);
     rows[0].paused = rows[1].paused.clone();
-    insta::assert_snapshot!(said(&rows), @"");
+    insta::assert_snapshot!(said(&rows), @"Nothing will ever fire: every job that has a schedule is paused or disabled; `rosterd resume crm-to-mail` ends a pause.");
     rows[0].enabled = false;
-    insta::assert_snapshot!(said(&rows), @"");
+    insta::assert_snapshot!(said(&rows), @"Nothing will ever fire: every job that has a schedule is disabled; `enabled = true` in the config changes that.");
 }
 
 #[test]
@@ -1213,7 +1213,7 @@ fn status_names_what_waits_and_the_command_that_settles_it() {
     };
     let life = Life::of(Some(service(116, None)), after(120));
     assert!(needs_a_person(&rows, life) && !needs_a_person(&job_rows(), life));
-    insta::assert_snapshot!(written(|out| write_status_text(out, &rows[..1], life, after(120))), @"
+    insta::assert_snapshot!(written(|out| write_status_text(out, &rows[..1], life, None, after(120))), @"
     The service is running: started 2 h 2 min ago, heard from 4 s ago.
 
     JOB          STATE    NEXT                                                          LAST RUN
@@ -1221,7 +1221,7 @@ fn status_names_what_waits_and_the_command_that_settles_it() {
 
     crm-to-mail: a guard refused the last plan; `rosterd plan crm-to-mail` shows it, and `rosterd sync crm-to-mail --approve b7f3c1ab` lets exactly that pass.
 
-    crm-to-mail: 2 items wait for a person; `rosterd failures crm-to-mail` lists them, and `rosterd accept crm-to-mail ID` has one stay as it is.
+    crm-to-mail: 2 items wait for a person, 1 that nobody can sync and 1 that the provider refused; `rosterd failures crm-to-mail` lists them, `rosterd retry crm-to-mail` sends what was refused again now, and `rosterd accept crm-to-mail ID` has one stay as it is.
 
     crm-to-mail: 1 item is accepted as it is; `rosterd accept crm-to-mail --list` lists it.
     ");

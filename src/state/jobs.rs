@@ -1,6 +1,8 @@
 //! What is remembered of each job apart from its base: accounts, pauses, fires and how its last
 //! runs went.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 
@@ -102,6 +104,16 @@ impl Store {
             let mut select =
                 connection.prepare_cached("SELECT paused_reason, paused_since FROM jobs WHERE name = ?1 AND paused_reason IS NOT NULL")?;
             Ok(select.query_row([job], |row| Ok(PausedRecord { reason: row.get(0)?, since: time(row, 1)? })).optional()?)
+        })
+    }
+
+    /// Names the jobs that are paused.
+    pub fn paused_jobs(&self) -> Result<BTreeSet<String>, StateError> {
+        self.read(|connection| {
+            let mut select = connection
+                .prepare_cached("SELECT name FROM jobs WHERE paused_reason IS NOT NULL")?;
+            let names = select.query_map([], |row| row.get(0))?;
+            Ok(names.collect::<Result<_, _>>()?)
         })
     }
 

@@ -66,6 +66,26 @@ impl Store {
         })
     }
 
+    /// Takes down that the service keeps its config because the one that it was asked to read is wrong,
+    /// and why; nothing once it has read a good one.
+    pub fn service_keeps_config(&self, why: Option<&str>) -> Result<(), StateError> {
+        self.write(|connection| {
+            connection
+                .prepare_cached("UPDATE service SET wrong_config = ?1 WHERE only = 1")?
+                .execute([why])?;
+            Ok(())
+        })
+    }
+
+    /// Returns what is wrong with the config that the service was asked to read last.
+    pub fn wrong_config(&self) -> Result<Option<String>, StateError> {
+        self.read(|connection| {
+            let mut select =
+                connection.prepare_cached("SELECT wrong_config FROM service WHERE only = 1")?;
+            Ok(select.query_row([], |row| row.get(0)).optional()?.flatten())
+        })
+    }
+
     /// Returns the service that used this database last, if there ever was one.
     pub fn service(&self) -> Result<Option<ServiceRecord>, StateError> {
         self.read(|connection| {
@@ -104,11 +124,19 @@ mod tests {
             !alive(-3600),
             "the clock was set back: it was heard before that"
         );
+        assert_eq!(store.wrong_config().unwrap(), None);
+        store.service_keeps_config(Some("No such job.")).unwrap();
+        assert_eq!(store.wrong_config().unwrap().unwrap(), "No such job.");
         store.service_stopped(at(60)).unwrap();
         assert!(!alive(60), "it stopped in order");
         store.service_began(8, at(61)).unwrap();
         let service = store.service().unwrap().unwrap();
         assert_eq!((service.pid, service.stopped), (8, None));
+        assert_eq!(
+            store.wrong_config().unwrap(),
+            None,
+            "it read its config anew"
+        );
         assert!(alive(62));
     }
 }

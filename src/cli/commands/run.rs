@@ -3,8 +3,10 @@
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
+use crate::config::Config;
 use crate::daemon;
 use crate::program::ROSTERD;
+use crate::report::{harmless, no_schedule};
 use crate::run::RunError;
 use crate::state::StateError;
 use crate::web::WebError;
@@ -27,9 +29,7 @@ pub(crate) async fn cmd_run(context: &Context, _args: &RunArgs) -> Result<ExitCo
         return Err(CommandError::usage(
             "there is nothing to run: no job of the config is enabled and has a schedule",
         )
-        .hint(format!(
-            "give a job a `schedule`, or run it by hand with `{ROSTERD} sync JOB`"
-        )));
+        .hint(hint(&config)));
     }
     let busy = RunError::Busy(String::new()).exit_code();
     match daemon::run(config, context.global.state.clone()).await {
@@ -42,5 +42,21 @@ pub(crate) async fn cmd_run(context: &Context, _args: &RunArgs) -> Result<ExitCo
                 Err(error) => CommandError::from_any(ExitCode::Failed, &error),
             },
         }),
+    }
+}
+
+/// Names the line that gives a job a schedule.
+fn hint(config: &Config) -> String {
+    let by_hand = format!("run it by hand with `{ROSTERD} sync JOB`");
+    let mut jobs = config.jobs.values();
+    match jobs.find(|job| job.schedule.is_some()) {
+        Some(job) => format!(
+            "take `enabled = false` out of `[jobs.{}]`, or {by_hand}",
+            harmless(&job.name)
+        ),
+        None => config.jobs.keys().next().map_or_else(
+            || format!("`{ROSTERD} init` writes a config with a job"),
+            |job| format!("{}, or {by_hand}", no_schedule(job)),
+        ),
     }
 }

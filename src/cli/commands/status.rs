@@ -5,7 +5,7 @@ use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::format::{Format, FormatArg};
 use crate::cli::output::print;
-use crate::report::{needs_a_person, write_status_json, write_status_text};
+use crate::report::{Life, needs_a_person, write_status_json, write_status_text};
 use crate::web::view::{job_rows, life};
 
 /// Shows whether the service is alive, how each job fares, and what waits for a person.
@@ -17,7 +17,8 @@ use crate::web::view::{job_rows, life};
 #[derive(clap::Args, Debug)]
 pub(crate) struct StatusArgs {
     /// Ends with 1 when something needs a person, for probes: a job that fails, is refused by a guard,
-    /// has items that nobody accepted or is half undone, or a schedule without a service.
+    /// has items that nobody accepted or is half undone, a schedule without a service, or a service that
+    /// keeps its config because the new one is wrong.
     #[arg(long)]
     check: bool,
     #[command(flatten)]
@@ -30,11 +31,17 @@ pub(crate) fn cmd_status(context: &Context, args: &StatusArgs) -> Result<ExitCod
     let now = Context::now();
     let jobs = job_rows(&config, store.as_ref(), now, 1)?;
     let life = life(store.as_ref(), now)?;
+    // It says something of a service that is there.
+    let wrong_config = match (&store, life) {
+        (Some(store), Life::Alive(_)) => store.wrong_config()?,
+        _ => None,
+    };
+    let wrong = wrong_config.as_deref();
     print(|out| match args.format.format {
-        Format::Text => write_status_text(out, &jobs, life, now),
-        Format::Json => write_status_json(out, &jobs, life, now),
+        Format::Text => write_status_text(out, &jobs, life, wrong, now),
+        Format::Json => write_status_json(out, &jobs, life, wrong, now),
     })?;
-    if args.check && needs_a_person(&jobs, life) {
+    if args.check && (needs_a_person(&jobs, life) || wrong.is_some()) {
         return Ok(ExitCode::Failed);
     }
     Ok(ExitCode::Done)

@@ -11,3 +11,6 @@ CREATE TABLE under_way (
     rests_for   INTEGER NOT NULL,
     heard       TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- What is wrong with the config that the service was asked to read again, while it keeps the old one.
+ALTER TABLE service ADD COLUMN wrong_config TEXT;

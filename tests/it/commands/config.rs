@@ -148,14 +148,21 @@ fn check_finds_what_a_run_would_miss_on_this_machine() {
 #[test]
 fn a_service_without_a_schedule_has_nothing_to_run() {
     let bed = Bed::new();
-    for job in ["", "schedule = \"* * * * *\"\nenabled = false"] {
+    for (job, remedy) in [
+        (
+            "",
+            "add `schedule = \"*/15 * * * *\"` below `[jobs.crm-to-mail]`",
+        ),
+        (
+            "schedule = \"* * * * *\"\nenabled = false",
+            "take `enabled = false` out of `[jobs.crm-to-mail]`",
+        ),
+    ] {
         bed.configure(job);
         let ended = bed.line("run");
-        assert!(
-            ended.complaint(2).contains("there is nothing to run"),
-            "{}",
-            ended.err
-        );
+        let said = ended.complaint(2);
+        assert!(said.contains("there is nothing to run"), "{said}");
+        assert!(said.contains(remedy), "{said}");
     }
     assert!(!bed.path("rosterd.db").exists());
 }

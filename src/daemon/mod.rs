@@ -19,6 +19,8 @@ mod systemd;
 #[cfg(test)]
 mod tests;
 mod told;
+#[cfg(test)]
+mod year;
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -295,8 +295,13 @@ mode = "managed"
 
     /// Starts a command that stays up.
     pub(crate) fn start(&self, arguments: &[&str]) -> Running {
-        let mut child = self
-            .command(arguments)
+        self.start_command(&mut self.command(arguments))
+    }
+
+    /// Starts a prepared command that stays up.
+    #[expect(clippy::unused_self, reason = "it lives no longer than its bed")]
+    pub(crate) fn start_command(&self, command: &mut Command) -> Running {
+        let mut child = command
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()

@@ -18,6 +18,7 @@ mod output;
 mod plan;
 mod readme;
 mod rehearse;
+mod service;
 mod signals;
 mod small;
 mod state;

@@ -89,7 +89,7 @@ fn alerts_ask_for_metrics_that_exist() {
                 metric.labels.contains(&label)
             };
             assert!(
-                label == "instance" || named(expression).iter().all(|name| has(name)),
+                label == "instance" || named(expression).iter().all(has),
                 "{label} in {rule}"
             );
             assert!(

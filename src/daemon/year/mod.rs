@@ -184,10 +184,7 @@ impl World {
             config: self.config().unwrap(),
             reload: Box::new(move || reader.config()),
             runner,
-            engine: Box::new(move |_, _| {
-                let world = world.clone();
-                Box::new(move |job, _| Box::pin(world.clone().run(job.to_owned())))
-            }),
+            make_run: Box::new(move |_, job, _| Box::pin(world.clone().run(job.to_owned()))),
             manager: Manager::default(),
             longest_sleep: LONGEST_SLEEP,
             asked,

@@ -58,7 +58,16 @@ struct Job {
     skipped: u64,
     /// The fire after `since`, once it was looked for: it stays the same until something of the above
     /// changes, and finding it is what takes time.
-    fire: Option<Option<Timestamp>>,
+    fire: Found,
+}
+
+/// The next fire of a job.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Found {
+    /// It has to be looked for.
+    NotYet,
+    /// It was found, or there is none.
+    Fire(Option<Timestamp>),
 }
 
 /// A run to start.
@@ -111,7 +120,7 @@ impl Agenda {
                 failures,
                 retry: None,
                 skipped: 0,
-                fire: None,
+                fire: Found::NotYet,
             },
         );
     }
@@ -201,7 +210,7 @@ impl Agenda {
         if let Some(job) = self.jobs.get_mut(name)
             && job.failures != failures
         {
-            (job.failures, job.fire) = (failures, None);
+            (job.failures, job.fire) = (failures, Found::NotYet);
         }
     }
 
@@ -239,7 +248,7 @@ fn counted_from(last: Timestamp, now: Timestamp) -> Timestamp {
 
 impl Job {
     fn count_from(&mut self, now: Timestamp) {
-        (self.since, self.retry, self.fire) = (now, None, None);
+        (self.since, self.retry, self.fire) = (now, None, Found::NotYet);
     }
 
     /// Counts from now where the clock was set back: what was noted under the later time would keep
@@ -247,7 +256,7 @@ impl Job {
     fn set_back(&mut self, now: Timestamp) {
         let since = counted_from(self.since, now);
         if since != self.since {
-            (self.since, self.fire) = (since, None);
+            (self.since, self.fire) = (since, Found::NotYet);
         }
         let soon = now.checked_add(BUSY_REST).unwrap_or(now);
         self.retry = self.retry.map(|retry| retry.min(soon));
@@ -256,11 +265,14 @@ impl Job {
     /// When the job is to start next.
     fn due(&mut self, name: &str) -> Option<Timestamp> {
         let schedule = self.timing.schedule.as_ref()?;
-        if self.fire.is_none() {
-            let fire = schedule.next_after_failures(self.since, self.failures);
-            self.fire = Some(fire.map(|fire| schedule.delayed(name, fire, self.timing.jitter)));
-        }
-        let fire = self.fire??;
+        let fire = match self.fire {
+            Found::Fire(fire) => fire,
+            Found::NotYet => schedule
+                .next_after_failures(self.since, self.failures)
+                .map(|fire| schedule.delayed(name, fire, self.timing.jitter)),
+        };
+        self.fire = Found::Fire(fire);
+        let fire = fire?;
         Some(self.retry.map_or(fire, |retry| retry.min(fire)))
     }
 

@@ -39,7 +39,11 @@ impl Manager {
     /// Tells it something. Elsewhere nobody listens, and nothing happens.
     pub(super) fn tell(&self, states: &[NotifyState<'_>]) {
         let Some(socket) = &self.socket else { return };
-        let lines: String = states.iter().map(|state| format!("{state}\n")).collect();
+        let mut lines = String::new();
+        for state in states {
+            lines += &state.to_string();
+            lines.push('\n');
+        }
         if let Err(error) = send(socket, lines.as_bytes()) {
             tracing::warn!(%error, "The service manager could not be told.");
         }
@@ -51,7 +55,7 @@ impl Manager {
         match NotifyState::monotonic_usec_now() {
             Ok(since) => self.tell(&[NotifyState::Reloading, since]),
             Err(error) => {
-                tracing::warn!(%error, "The system has no clock for the service manager.")
+                tracing::warn!(%error, "The system has no clock for the service manager.");
             }
         }
     }

@@ -173,17 +173,18 @@ impl Told {
             return;
         }
         said.next_line = Instant::now() + EACH_LINE;
-        match far() {
-            Some(far) => tracing::info!(
+        if let Some(far) = far() {
+            tracing::info!(
                 job,
                 run = far.run,
                 progress = under_way_words(&far, now),
                 "A run goes on."
-            ),
-            None => tracing::info!(
+            );
+        } else {
+            tracing::info!(
                 job,
                 "A run waits until others have ended that use the same accounts."
-            ),
+            );
         }
     }
 

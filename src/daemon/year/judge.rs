@@ -229,7 +229,8 @@ impl Judge {
             } else {
                 *count
             };
-            (times, _) = (*count, counted.push(more));
+            times = *count;
+            counted.push(more);
             deeds.push((*at, Deed::Skip));
         }
         deeds.sort_by_key(|(at, _)| *at);
@@ -268,7 +269,7 @@ impl Judge {
                         0 if again => verdict.tried_again += 1,
                         0 => wrong(format!("a run began at {at:?} for nothing")),
                         1 if *at <= owned[0].moment + owned[0].jitter + SLACK => {
-                            verdict.on_time += 1
+                            verdict.on_time += 1;
                         }
                         number if rests => verdict.rested_over += number,
                         number => verdict.made_up_for += number,

@@ -7,6 +7,8 @@
 mod judge;
 mod oracle;
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -142,7 +144,7 @@ struct Seen {
 struct World {
     began: Instant,
     offset: Arc<AtomicI64>,
-    lines: Arc<Mutex<Vec<(String, String, String, u64)>>>,
+    lines: Arc<Mutex<Vec<Line>>>,
     broken: Arc<Mutex<bool>>,
     seen: Arc<Mutex<Seen>>,
     path: std::path::PathBuf,
@@ -163,10 +165,12 @@ impl World {
              [providers.mail]\nkind = \"emfluence\"\naccess_token = { env = \"T\" }\n"
             .to_owned();
         for (job, line, zone, jitter) in self.lines.lock().unwrap().iter() {
-            text += &format!(
+            write!(
+                text,
                 "[jobs.{job}]\nsource = \"crm\"\ntarget = \"mail\"\nschedule = \"{line}\"\ntime_zone = \"{zone}\"\njitter = \"{jitter}m\"\n\
                  [jobs.{job}.groups]\ninclude = [\"{job} *\"]\n"
-            );
+            )
+            .unwrap();
         }
         config::parse(&text, &self.path.join("rosterd.toml"))
             .map(|(config, _)| config)
@@ -253,18 +257,18 @@ fn done(job: String, now: Timestamp) -> RunReport {
         outcome: Outcome::Done,
         summary: Summary::default(),
         withheld: 0,
-        withheld_by_reason: Default::default(),
+        withheld_by_reason: BTreeMap::default(),
         blocked: Vec::new(),
         failures: Vec::new(),
         refusals: Vec::new(),
         approved: None,
         waiting_opt_outs: 0,
-        requests: Default::default(),
-        reads: Default::default(),
+        requests: BTreeMap::default(),
+        reads: BTreeMap::default(),
         warnings: Vec::new(),
         error: None,
         losses: Vec::new(),
-        accepted: Default::default(),
+        accepted: BTreeSet::default(),
         migration: None,
     }
 }
@@ -318,13 +322,10 @@ fn directory() -> tempfile::TempDir {
 #[tokio::test(start_paused = true)]
 async fn a_year_loses_no_fire_and_makes_none_twice() {
     let directory = directory();
-    let lines = JOBS.map(|(job, line, zone, jitter)| {
-        (job.to_owned(), line.to_owned(), zone.to_owned(), jitter)
-    });
     let world = World {
         began: Instant::now(),
         offset: Arc::default(),
-        lines: Arc::new(Mutex::new(lines.to_vec())),
+        lines: Arc::new(Mutex::new(JOBS.to_vec())),
         broken: Arc::default(),
         seen: Arc::default(),
         path: directory.path().to_owned(),
@@ -355,11 +356,11 @@ async fn a_year_loses_no_fire_and_makes_none_twice() {
             }
             Act::Config(job, line) => {
                 let mut lines = world.lines.lock().unwrap();
-                lines.retain(|(known, ..)| known != job);
+                lines.retain(|(known, ..)| *known != job);
                 let (_, _, zone, jitter) =
                     JOBS.into_iter().find(|(known, ..)| *known == job).unwrap();
                 if let Some(line) = line {
-                    lines.push((job.to_owned(), line.to_owned(), zone.to_owned(), jitter));
+                    lines.push((job, line, zone, jitter));
                 }
                 drop(lines);
                 ask.send(Asked::Reload).unwrap();

@@ -74,7 +74,7 @@ pub(super) fn due(line: &str, zone: &str, year: i16) -> BTreeSet<Timestamp> {
                         let ambiguous = zone.to_ambiguous_timestamp(wall);
                         let twice = matches!(ambiguous.offset(), AmbiguousOffset::Fold { .. });
                         // The first of two passes, and after a gap as much later as it is long.
-                        due.insert(ambiguous.clone().compatible().unwrap());
+                        due.insert(ambiguous.compatible().unwrap());
                         if twice && in_both_passes {
                             due.insert(ambiguous.later().unwrap());
                         }

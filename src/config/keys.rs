@@ -458,11 +458,35 @@ const NOTIFY: &[Key] = &[
         Texts,
         "A command that takes notifications on standard input.",
     ),
+    key("email", Table(EMAIL), "Mail to people."),
     key(
         "alive",
         Url(Plain::Loopback),
         "A web address that is called after each good run.",
     ),
+    key(
+        "proxy",
+        Url(Plain::Anywhere),
+        "A proxy on the way to the web addresses.",
+    ),
+    key(
+        "ca_file",
+        FilePath,
+        "An additional certificate authority of the web addresses and the mail server, as PEM.",
+    ),
+];
+
+const EMAIL: &[Key] = &[
+    key(
+        "smtp",
+        Text,
+        "The server that takes the mail on: \"smtps://HOST\", or \"smtp://HOST\" with STARTTLS; unencrypted to loopback only.",
+    )
+    .required(),
+    key("user", Text, "The name of the login at the server."),
+    key("password", Secret, "The password of the login."),
+    key("from", Text, "The sender's address.").required(),
+    key("to", Texts, "The addresses of those who are told.").required(),
 ];
 
 const WEBHOOK: &[Key] = &[

@@ -146,6 +146,9 @@ impl Config {
             .as_ref()
             .and_then(|(_, secret)| secret.as_ref());
         secrets.extend(hook.map(|secret| ("notify.webhook.secret".to_owned(), secret)));
+        let mail = self.notify.email.as_ref();
+        let mail = mail.and_then(|email| email.password.as_ref());
+        secrets.extend(mail.map(|secret| ("notify.email.password".to_owned(), secret)));
         secrets
     }
 }

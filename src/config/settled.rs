@@ -373,8 +373,51 @@ pub struct NotifyConfig {
     pub webhook: Option<(Url, Option<Secret>)>,
     /// A command that takes notifications on standard input.
     pub command: Option<Vec<String>>,
+    /// Mail to people.
+    pub email: Option<MailConfig>,
     /// A web address that is called after each good run.
     pub alive: Option<Url>,
+    /// A proxy on the way to the web addresses.
+    pub proxy: Option<Url>,
+    /// An additional certificate authority of the web addresses and the mail server, PEM.
+    pub ca_file: Option<PathBuf>,
+}
+
+/// Mail to people.
+#[derive(Clone, Debug)]
+pub struct MailConfig {
+    /// The server that takes it on.
+    pub server: MailServer,
+    /// The name of the login there.
+    pub user: Option<String>,
+    /// The password of the login.
+    pub password: Option<Secret>,
+    /// The sender, with a name before the address or not.
+    pub from: String,
+    /// Those who are told; at least one.
+    pub to: Vec<String>,
+}
+
+/// A server that takes mail on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MailServer {
+    /// Its name or address.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// How the way to it is kept from others.
+    pub security: MailSecurity,
+}
+
+/// How the way to a mail server is kept from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MailSecurity {
+    /// TLS from the first byte.
+    Tls,
+    /// TLS once both have said that they speak it; no mail without.
+    StartTls,
+    /// Not at all: it leads to this machine.
+    Plain,
 }
 
 /// What tells one place from others, however it is spelt.

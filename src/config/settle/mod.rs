@@ -6,6 +6,7 @@ mod cycles;
 mod job;
 mod lookup;
 mod mapping;
+mod notify;
 mod overlap;
 mod provider;
 mod users;
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 use super::diagnostics::Sink;
 use super::keys::{self, Side};
 use super::raw::{Item, Section};
-use super::settled::{Config, DaemonConfig, NotifyConfig, Secret, SecretSource};
+use super::settled::{Config, DaemonConfig, Secret, SecretSource};
 use crate::model::ProviderKind;
 
 pub(super) use creation::missing_defaults;
@@ -190,9 +191,8 @@ pub(super) fn settle(root: &Section, text: &str, file: &Path, sink: &mut Sink) -
             Some(hint.to_owned()),
         );
     }
-    warn_of_idle_keys(&mut settling, root);
     let daemon = daemon(&mut settling, &root.table("daemon"));
-    let notify = notify(&mut settling, &root.table("notify"));
+    let notify = notify::settle(&mut settling, &root.table("notify"));
     if settling.sink.errors() > before {
         return None;
     }
@@ -207,17 +207,6 @@ pub(super) fn settle(root: &Section, text: &str, file: &Path, sink: &mut Sink) -
     };
     config.name_accounts();
     Some(config)
-}
-
-/// Says of each key without effect in this version that it has none.
-fn warn_of_idle_keys(settling: &mut Settling<'_>, root: &Section) {
-    if root.entry("notify").is_some() {
-        let hint = "watch the exit codes, the log or `rosterd status`";
-        let message = "`[notify]` has no effect: this version sends no notifications.";
-        settling
-            .sink
-            .warn(&root.span_of("notify"), message, Some(hint.to_owned()));
-    }
 }
 
 fn daemon(settling: &mut Settling<'_>, section: &Section) -> DaemonConfig {
@@ -244,30 +233,6 @@ fn daemon(settling: &mut Settling<'_>, section: &Section) -> DaemonConfig {
         hosts: hosts.map(|name| name.value.to_lowercase()).collect(),
         admin_token: settling.secret(section, "admin_token"),
         grace: section.duration("grace"),
-    }
-}
-
-fn notify(settling: &mut Settling<'_>, section: &Section) -> NotifyConfig {
-    let webhook = section.table("webhook");
-    let command: Vec<String> = section
-        .texts("command")
-        .into_iter()
-        .map(|word| word.value)
-        .collect();
-    if command.is_empty() && section.given("command").is_some() {
-        let hint = "write the program and its arguments, as in [\"/usr/local/bin/page-me\"]";
-        settling.sink.error(
-            &section.span_of("command"),
-            "`notify.command` names no program.",
-            Some(hint.to_owned()),
-        );
-    }
-    NotifyConfig {
-        webhook: webhook
-            .url("url")
-            .map(|url| (url, settling.secret(&webhook, "secret"))),
-        command: (!command.is_empty()).then_some(command),
-        alive: section.url("alive"),
     }
 }
 

@@ -240,6 +240,8 @@ fn a_secret_is_not_shown_wherever_it_was_put() {
         "[daemon]\nadmin-token = [[\"hunter2\"]]\n",
         "[notify]\nwebhook = { url = 5, secret = \"hunter2\" }\n",
         "[notify]\nalive = \"https://ops:hunter2@ping.example.org\"\n",
+        "[notify]\nemail = { smtp = \"smtps://ops:hunter2@mail.example.org\", from = \"a@example.org\", to = [\"b@example.org\"] }\n",
+        "[notify]\nemail = { smtp = \"smtps://mail.example.org\", password = \"hunter2\" }\n",
     ] {
         let findings = parse(text, Path::new("rosterd.toml")).unwrap_err();
         assert!(findings.has_errors());
@@ -247,6 +249,40 @@ fn a_secret_is_not_shown_wherever_it_was_put() {
             !format!("{findings} {findings:?} {}", findings.to_json()).contains("hunter2"),
             "{findings}"
         );
+    }
+}
+
+#[test]
+fn mail_needs_a_server_and_somebody_to_tell() {
+    for (email, problem) in [
+        (
+            "smtp = \"mail.example.org\", from = \"a@example.org\", to = [\"b@example.org\"]",
+            "`notify.email.smtp` is not the address of a mail server.",
+        ),
+        (
+            "smtp = \"smtps://mail.example.org\", to = [\"b@example.org\"]",
+            "`notify.email` lacks `from`.",
+        ),
+        (
+            "smtp = \"smtps://mail.example.org\", from = \"a@example.org\"",
+            "`notify.email` lacks `to`.",
+        ),
+        (
+            "smtp = \"smtps://mail.example.org\", from = \"a@example.org\", to = []",
+            "`notify.email.to` names nobody.",
+        ),
+        (
+            "smtp = \"smtps://mail.example.org\", from = \"ops\", to = [\"b@example.org\"]",
+            "`notify.email.from` holds something that is no e-mail address.",
+        ),
+        (
+            "smtp = \"smtps://mail.example.org\", user = \"ops\", from = \"a@example.org\", to = [\"b@example.org\"]",
+            "`notify.email` has `user` and lacks `password`.",
+        ),
+    ] {
+        let text = format!("[notify]\nemail = {{ {email} }}\n");
+        let findings = parse(&text, Path::new("rosterd.toml")).unwrap_err();
+        assert!(findings.to_string().contains(problem), "{findings}");
     }
 }
 
@@ -408,14 +444,6 @@ fn addresses_are_encrypted_and_complete() {
        = hint: add `admin_token`, or listen on 127.0.0.1
     "#);
     assert_snapshot!(with("[notify]\nalive = \"http://ping.example.org\"\n[providers.crm.http]\nconcurrency = 5\ntimeout = \"0s\"\n"), @r#"
-    warning: `[notify]` has no effect: this version sends no notifications.
-      --> rosterd.toml:13:1
-       |
-    13 | [notify]
-       | ^^^^^^^^
-       |
-       = hint: watch the exit codes, the log or `rosterd status`
-
     error: `notify.alive` would send secrets and personal data unencrypted.
       --> rosterd.toml:14:9
        |

@@ -46,6 +46,7 @@ chapters! {
     daily: "one look a day, and what to do about what it shows",
     mistakes: "why something is as it is, and how to take a run back",
     service: "running for years: schedules, pauses, signals, systemd",
+    alerts: "what you are told when a job turns bad, and what to do then",
     metrics: "figures for Prometheus, each with its meaning; health checks",
     recovery: "backups, and what to do after a crash or a lost database",
     security: "secrets, personal data, the network, the service",

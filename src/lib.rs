@@ -20,6 +20,7 @@
 //! | carry out | [`run`] | one run end to end, in rooms that use only those before them: accounts, read, settle, prepare, apply, record; the only module that sees everything |
 //! | repeat | [`daemon`], [`schedule`] | cron lines in time zones, several jobs, signals |
 //! | serve | [`web`] | the status page, metrics and the API of the running service; asks the loop, and never a provider |
+//! | tell | [`notify`] | once when a job turns bad and once when it is well again, through channels that may be dead |
 //! | show | [`report`], [`cli`] | text and JSON of plans, runs, failures, groups and links, and the files of an export; one file per command |
 //! | rehearse | [`emulator`], [`demo`], [`rehearsal`] | stand-ins for the providers, stricter than the services, which share no code with the adapters; and the engine itself over copies of both real accounts |
 //!
@@ -108,6 +109,7 @@ pub mod guide;
 pub mod http;
 pub mod mapping;
 pub mod model;
+pub mod notify;
 pub mod plan;
 pub mod program;
 pub mod provider;

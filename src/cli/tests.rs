@@ -61,6 +61,7 @@ fn help_names_every_command() {
       export       Copies an account into files: its groups, its people, and who is in which group
       backup       Copies the state database into a file, also while the service or a run uses it
       restore      Puts a copy of the state database back, while neither the service nor a run is active
+      notify       Sends a test by every channel of `[notify]`, and says what happened to each
       emulate      Serves an emulated emfluence, GreenRope and ActiveCampaign with made-up people, for
                    rehearsals and tests
       schema       Prints the JSON Schema of the config, or the providers' field tables

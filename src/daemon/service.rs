@@ -18,6 +18,7 @@ use super::told::{How, Mood, Told};
 use super::{LONGEST_SLEEP, MakeRun, ServiceOptions, reload};
 use crate::config::Config;
 use crate::model::without_addresses;
+use crate::notify::{Notifier, Telling};
 use crate::report::{instant, no_schedule};
 use crate::run::{Outcome, RunError, RunReport, Runner, RunnerOptions, SyncOptions};
 use crate::signals::Asked;
@@ -26,6 +27,9 @@ use crate::web::{Answer, Counters, Order, Web};
 
 /// How long the service is silent at least, so that a busy one does not write at each event.
 const BEAT: SignedDuration = SignedDuration::from_secs(10);
+
+/// How long a message that is being delivered may hold up the end of the service.
+const LAST_MESSAGES: Duration = Duration::from_secs(5);
 
 /// How often old history is deleted.
 const PRUNE_PERIOD: Duration = Duration::from_hours(24);
@@ -139,6 +143,8 @@ struct Service {
     deaf: bool,
     /// What the metrics show of runs and accounts.
     counters: Arc<Counters>,
+    notifier: Notifier,
+    telling: Option<Telling>,
 }
 
 impl Service {
@@ -153,6 +159,7 @@ impl Service {
         let config = Arc::new(config);
         let runner = Runner::new(config.clone(), store.clone(), options.clone());
         counters.watch(&runner);
+        let notifier = Notifier::of_service(&runner);
         let now = (options.clock)();
         store.service_began(std::process::id(), now)?;
         let mut agenda = Agenda::default();
@@ -190,6 +197,8 @@ impl Service {
             mute: false,
             deaf: false,
             counters,
+            telling: Some(notifier.serve()),
+            notifier,
         })
     }
 
@@ -375,6 +384,7 @@ impl Service {
             return;
         };
         self.counters.count(&job, result.as_ref());
+        self.notifier.ended(&job, result.as_ref());
         let how = match result {
             Some(Ok(report)) => How::Report(Box::new(report)),
             Some(Err(error)) => How::Error(error),
@@ -449,6 +459,10 @@ impl Service {
             self.options.clone(),
         );
         self.counters.watch(&self.runner);
+        self.notifier = Notifier::of_service(&self.runner);
+        if let Some(old) = self.telling.replace(self.notifier.serve()) {
+            old.leave();
+        }
         let next = self.first_words();
         tracing::info!(added, removed, changed, next, "The config was read again.");
         self.keep(None);
@@ -509,6 +523,9 @@ impl Service {
                 "Runs were dropped where they stood; the next ones find out how far they got."
             );
             self.runs.shutdown().await;
+        }
+        if let Some(telling) = self.telling.take() {
+            telling.end(LAST_MESSAGES).await;
         }
         if let Err(error) = self.store.service_stopped(self.now()) {
             tracing::warn!(%error, "The state database could not be told that the service stopped.");

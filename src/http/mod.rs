@@ -26,6 +26,8 @@ mod tests;
 
 pub use account::{Account, AccountOptions, Statistics};
 pub use body::{Body, DEFAULT_MAX_BODY, Reading};
+pub(crate) use call::Wire;
 pub use call::{Call, CallBody, Effect, FormValue, Lane, Method, Reply};
 pub use error::{CallError, DecodeError, Problem, Refusal, TransportError};
+pub(crate) use transport::Told;
 pub use transport::{LocalFault, NetworkOptions, Transport};

@@ -115,6 +115,25 @@ impl Transport {
         Ok(Self::Net(client))
     }
 
+    /// Sends a request of which only the status of the answer matters: nothing else of it is read.
+    pub(crate) async fn tell(&self, wire: Wire) -> Result<Told, Problem> {
+        let (status, headers) = match self {
+            Self::Net(client) => {
+                let response = over_network_head(client, wire).await?;
+                (response.status(), response.headers().clone())
+            }
+            Self::Local(router) => {
+                let parts = in_process_head(router.clone(), wire).await?.0;
+                (parts.status, parts.headers)
+            }
+        };
+        let Head { retry_after, .. } = Head::of(status, &headers);
+        Ok(Told {
+            status: status.as_u16(),
+            retry_after,
+        })
+    }
+
     /// Sends a request and takes in the whole answer.
     pub(crate) async fn exchange(&self, wire: Wire, max_body: u64) -> Result<Reply, Problem> {
         match self {
@@ -130,17 +149,7 @@ async fn over_network(
     max_body: u64,
 ) -> Result<Reply, Problem> {
     let place = Place::of(&wire.url);
-    let mut request = reqwest::Request::new(wire.method.wire(), wire.url);
-    *request.headers_mut() = wire.headers;
-    *request.body_mut() = Some(wire.body.into());
-    let mut response = client.execute(request).await.map_err(|error| {
-        // Only the connector fails like this, and it runs before the first byte of the request.
-        if error.is_connect() {
-            place.not_connected(&error)
-        } else {
-            place.broken(&error)
-        }
-    })?;
+    let mut response = Box::pin(over_network_head(client, wire)).await?;
     let head = Head::of(response.status(), response.headers());
     // The library takes the length away from what it decompresses, and the rest is checked below
     // it.
@@ -155,29 +164,26 @@ async fn over_network(
     head.reply(incoming)
 }
 
-async fn in_process(router: axum::Router, wire: Wire, max_body: u64) -> Result<Reply, Problem> {
-    let mut request = Request::new(axum::body::Body::from(wire.body));
-    *request.method_mut() = wire.method.wire();
-    *request.uri_mut() = wire
-        .url
-        .as_str()
-        .parse()
-        .map_err(|_| not_connected("the URL can't be written as a request line"))?;
+async fn over_network_head(
+    client: &reqwest::Client,
+    wire: Wire,
+) -> Result<reqwest::Response, Problem> {
+    let place = Place::of(&wire.url);
+    let mut request = reqwest::Request::new(wire.method.wire(), wire.url);
     *request.headers_mut() = wire.headers;
-    if let Ok(host) = HeaderValue::from_str(wire.url.authority()) {
-        request.headers_mut().insert(HOST, host);
-    }
-    let Ok(response) = router.oneshot(request).await;
-    let (parts, mut body) = response.into_parts();
-    match parts.extensions.get::<LocalFault>() {
-        Some(LocalFault::Refused) => {
-            return Err(not_connected("connection refused"));
+    *request.body_mut() = Some(wire.body.into());
+    client.execute(request).await.map_err(|error| {
+        // Only the connector fails like this, and it runs before the first byte of the request.
+        if error.is_connect() {
+            place.not_connected(&error)
+        } else {
+            place.broken(&error)
         }
-        Some(LocalFault::Reset) => {
-            return Err(Problem::ConnectionBroken("connection reset".to_owned()));
-        }
-        None => {}
-    }
+    })
+}
+
+async fn in_process(router: axum::Router, wire: Wire, max_body: u64) -> Result<Reply, Problem> {
+    let (parts, mut body) = Box::pin(in_process_head(router, wire)).await?;
     if parts.headers.contains_key(CONTENT_ENCODING) {
         return Err(Problem::NotAnAnswer(
             "it is compressed, which was not asked for".to_owned(),
@@ -194,11 +200,49 @@ async fn in_process(router: axum::Router, wire: Wire, max_body: u64) -> Result<R
     head.reply(incoming)
 }
 
+async fn in_process_head(
+    router: axum::Router,
+    wire: Wire,
+) -> Result<(axum::http::response::Parts, axum::body::Body), Problem> {
+    let mut request = Request::new(axum::body::Body::from(wire.body));
+    *request.method_mut() = wire.method.wire();
+    *request.uri_mut() = wire
+        .url
+        .as_str()
+        .parse()
+        .map_err(|_| not_connected("the URL can't be written as a request line"))?;
+    *request.headers_mut() = wire.headers;
+    if let Ok(host) = HeaderValue::from_str(wire.url.authority()) {
+        request.headers_mut().insert(HOST, host);
+    }
+    let Ok(response) = router.oneshot(request).await;
+    let (parts, body) = response.into_parts();
+    match parts.extensions.get::<LocalFault>() {
+        Some(LocalFault::Refused) => {
+            return Err(not_connected("connection refused"));
+        }
+        Some(LocalFault::Reset) => {
+            return Err(Problem::ConnectionBroken("connection reset".to_owned()));
+        }
+        None => {}
+    }
+    Ok((parts, body))
+}
+
 fn not_connected(what: &str) -> Problem {
     Problem::NotConnected {
         what: what.to_owned(),
         advice: "check base_url",
     }
+}
+
+/// What of an answer matters where only its status does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Told {
+    /// The HTTP status.
+    pub(crate) status: u16,
+    /// How long the receiver asks to be left alone.
+    pub(crate) retry_after: Option<Duration>,
 }
 
 /// What the headers of an answer say.

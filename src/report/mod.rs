@@ -6,6 +6,7 @@
 //! are not wanted; every colour comes with a symbol or a word that says the same. Nothing here
 //! reads a clock: `now` is an argument.
 
+mod channels;
 mod explain;
 mod export;
 mod failures;
@@ -38,6 +39,7 @@ mod undo;
 mod view;
 mod words;
 
+pub use channels::write_channels_text;
 pub use explain::{write_explained_json, write_explained_text};
 pub use export::{
     Export, ExportTable, FileNote, Manifest, TableNote, is_manifest, write_export_text,

@@ -225,9 +225,9 @@ impl Runner {
             migration.verified = Some(verified);
             migration.ended = report.finished;
         }
-        let error = report.error.as_deref();
+        let (error, open) = (report.error.as_deref(), report.waiting().0 as u64);
         self.store()
-            .amend_run(&report.run, report.finished, report.outcome, error)?;
+            .amend_run(&report.run, report.finished, report.outcome, error, open)?;
         Ok(())
     }
 }

@@ -80,13 +80,15 @@ impl StagedCopy {
             return Err(refused(format!("its table {table} is missing")));
         }
         // What was written since the copy was made is not known to what the copy remembers of
-        // targets.
-        content
-            .execute(
-                "DELETE FROM remembered_targets /* walks: what hangs on them goes with them */",
-                [],
-            )
-            .map_err(|error| StateError::of_sqlite(copy, error))?;
+        // targets, and what waited to be told then was told since.
+        for stale in [
+            "DELETE FROM remembered_targets /* walks: what hangs on them goes with them */",
+            "DELETE FROM deliveries WHERE state = 'waiting' /* walks: a copy is put back once */",
+        ] {
+            content
+                .execute(stale, [])
+                .map_err(|error| StateError::of_sqlite(copy, error))?;
+        }
         Ok(StagedCopy {
             path: copy.to_owned(),
             content,

@@ -11,7 +11,7 @@ use super::change::{self, Change};
 use super::convert::{count, from_json, json, optional_count, optional_time, stamp, time};
 use super::error::{Fault, StateError};
 use super::keys::{Keys, Texts};
-use super::{Store, jobs, keys, ledger, members, sizes, under_way};
+use super::{Store, jobs, keys, ledger, members, notices, sizes, under_way};
 use crate::model::Value;
 use crate::plan::base::{FieldBase, FieldBases, Measure};
 
@@ -353,6 +353,7 @@ impl Store {
                     )?
                     .execute((id, count(measure.groups), count(measure.memberships)))?;
             }
+            notices::note_run(connection, id, end)?;
             change::apply(connection, changes)?;
             if end.completed || end.wrote {
                 let job: Option<String> = connection
@@ -365,19 +366,20 @@ impl Store {
         })
     }
 
-    /// Writes down how a finished run ended once more was known of it.
+    /// Writes down how a finished run ended once more was known of it, and how many items need a person.
     pub fn amend_run(
         &self,
         id: &str,
         finished: Timestamp,
         outcome: Outcome,
         error: Option<&str>,
+        open: u64,
     ) -> Result<(), StateError> {
         self.write(|connection| {
             connection
                 .prepare_cached("UPDATE runs SET finished = ?2, outcome = ?3, exit_code = ?4, error = ?5 WHERE id = ?1")?
                 .execute((id, stamp(finished), outcome.as_str(), outcome.exit_code(), error))?;
-            Ok(())
+            notices::note_amended(connection, id, finished, outcome, error, open)
         })
     }
 
@@ -619,6 +621,7 @@ pub(super) fn prune(connection: &Connection, before: &str) -> Result<usize, Faul
         "DELETE FROM approvals WHERE coalesce(used, offered) < ?1 /* walks: history is pruned once a day */",
         "DELETE FROM used_plans WHERE used < ?1",
         "DELETE FROM consent_facts WHERE ended < ?1",
+        "DELETE FROM notices WHERE at < ?1",
     ] {
         deleted += connection.execute(sql, [before])?;
     }

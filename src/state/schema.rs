@@ -15,7 +15,7 @@ pub(super) const APPLICATION_ID: i64 = 0x7273_7464;
 
 /// The steps from an empty file to the current schema, in order; a step is never changed once
 /// released.
-const STEPS: [&str; 21] = [
+const STEPS: [&str; 22] = [
     include_str!("schema/001_start.sql"),
     include_str!("schema/002_remembered.sql"),
     include_str!("schema/003_held_bars.sql"),
@@ -37,6 +37,7 @@ const STEPS: [&str; 21] = [
     include_str!("schema/019_order_and_priors.sql"),
     include_str!("schema/020_group_sizes.sql"),
     include_str!("schema/021_under_way.sql"),
+    include_str!("schema/022_notices.sql"),
 ];
 
 /// The version from which on ids and addresses stand as numbers, which no SQL can bring about.

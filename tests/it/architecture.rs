@@ -13,7 +13,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("schedule", &[]),
     ("provider", &["http", "model", "spool"]),
     ("spool", &[]),
-    ("state", &["model", "plan::base", "spool"]),
+    ("state", &["model", "notify::decide", "plan::base", "spool"]),
     ("emulator", &["spool"]),
     ("config", &["mapping", "model", "provider", "schedule"]),
     (

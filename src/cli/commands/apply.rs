@@ -12,6 +12,7 @@ use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::format::FormatArg;
 use crate::cli::wait::WaitArg;
+use crate::notify::Notifier;
 use crate::plan::{Basis, OperationPrint};
 use crate::program::ROSTERD;
 use crate::report::{in_shell, is_sealed, opt_outs_wait};
@@ -101,12 +102,16 @@ pub(crate) async fn cmd_apply(
     }
     let runner = context.runner_that_waits(config, args.wait.wait)?;
     let saved = SavedPlan::from(header);
+    let notifier = Notifier::of_command(&runner);
     let outcome = context
         .interrupt
         .run(Box::pin(runner.apply(&saved, args.approve.as_deref())))
         .await?;
+    notifier.ended(&saved.job, Some(&outcome));
     let (result, code) = result_of(&saved.job, outcome);
-    finish(context, args.format, &[result], code, false)
+    let code = finish(context, args.format, &[result], code, false)?;
+    context.interrupt.run(notifier.finish()).await?;
+    Ok(code)
 }
 
 /// Names every guard that refused a plan, once each.

@@ -15,6 +15,7 @@ use crate::cli::output::print;
 use crate::cli::paint::{ERROR, GOOD, WARNING};
 use crate::config::secrets::SecretError;
 use crate::config::{self, Config, ConfigError};
+use crate::notify;
 use crate::program::ROSTERD;
 use crate::report::{JobRow, duration, harmless, write_schedule_text};
 use crate::run::{OnlineReport, Prediction, RunError};
@@ -111,6 +112,7 @@ fn unusable(config: &Config) -> Vec<String> {
             Err(error) => problems.push(error.to_string()),
         }
     }
+    problems.extend(notify::problems(config));
     let directory = config.state_path.parent();
     if let Some(directory) = directory.filter(|directory| !directory.as_os_str().is_empty())
         && !directory.is_dir()

@@ -18,6 +18,7 @@ use crate::cli::output::{print, tell};
 use crate::cli::pair::JobArgs;
 use crate::cli::wait::WaitArg;
 use crate::config::Config;
+use crate::notify::Notifier;
 use crate::program::ROSTERD;
 use crate::report::{
     harmless, write_assessment_in_short, write_assessment_json, write_assessment_text,
@@ -101,10 +102,14 @@ pub(crate) async fn cmd_migrate(
         copies: Mutex::new(copies),
         shown: AtomicBool::new(true),
     };
+    let notifier = Notifier::of_command(&runner);
     let migrating = runner.migrate(&job, args.approve.as_deref(), &person);
     let outcome = context.interrupt.run(Box::pin(migrating)).await?;
+    notifier.ended(&job, Some(&outcome));
     let (result, code) = result_of(&job, outcome);
-    finish(context, args.format, &[result], code, false)
+    let code = finish(context, args.format, &[result], code, false)?;
+    context.interrupt.run(notifier.finish()).await?;
+    Ok(code)
 }
 
 /// Names the command that makes a migration.

@@ -21,6 +21,7 @@ pub(super) mod links;
 pub(super) mod man;
 pub(super) mod members;
 pub(super) mod migrate;
+pub(super) mod notify;
 pub(super) mod pause;
 pub(super) mod plan;
 pub(super) mod rehearse;

@@ -5,7 +5,10 @@ use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::format::{Format, FormatArg};
 use crate::cli::output::print;
-use crate::report::{Life, needs_a_person, write_status_json, write_status_text};
+use crate::report::{
+    Life, needs_a_person, write_channels_text, write_status_json, write_status_text,
+};
+use crate::state::Store;
 use crate::web::view::{job_rows, life};
 
 /// Shows whether the service is alive, how each job fares, and what waits for a person.
@@ -37,11 +40,15 @@ pub(crate) fn cmd_status(context: &Context, args: &StatusArgs) -> Result<ExitCod
         _ => None,
     };
     let wrong = wrong_config.as_deref();
+    let channels = store.as_ref().map(Store::channels).transpose()?;
+    let channels = channels.unwrap_or_default();
     print(|out| match args.format.format {
-        Format::Text => write_status_text(out, &jobs, life, wrong, now),
+        Format::Text => write_status_text(out, &jobs, life, wrong, now)
+            .and_then(|()| write_channels_text(out, &channels, now)),
         Format::Json => write_status_json(out, &jobs, life, wrong, now),
     })?;
-    if args.check && (needs_a_person(&jobs, life) || wrong.is_some()) {
+    let is_mute = channels.iter().any(|channel| channel.given_up > 0);
+    if args.check && (needs_a_person(&jobs, life) || wrong.is_some() || is_mute) {
         return Ok(ExitCode::Failed);
     }
     Ok(ExitCode::Done)

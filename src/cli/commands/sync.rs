@@ -7,6 +7,7 @@ use crate::cli::format::{Format, FormatArg};
 use crate::cli::output::{print, tell};
 use crate::cli::wait::WaitArg;
 use crate::config::Config;
+use crate::notify::Notifier;
 use crate::program::ROSTERD;
 use crate::report::{JobResult, write_run_json, write_run_text, write_runs_json};
 use crate::run::{RunError, RunReport, Runner, SyncOptions};
@@ -113,6 +114,7 @@ pub(super) async fn sync_jobs(
 ) -> Result<ExitCode, CommandError> {
     let mut results = Vec::new();
     let mut codes = Vec::new();
+    let notifier = Notifier::of_command(runner);
     for job in jobs {
         if context.interrupt.stop.is_cancelled() {
             break;
@@ -126,6 +128,7 @@ pub(super) async fn sync_jobs(
             .interrupt
             .run(Box::pin(runner.sync(job, options)))
             .await?;
+        notifier.ended(job, Some(&outcome));
         let (result, code) = result_of(job, outcome);
         codes.push(code);
         if format.format == Format::Text {
@@ -137,6 +140,7 @@ pub(super) async fn sync_jobs(
     if context.interrupt.stop.is_cancelled() && codes.len() < jobs.len() {
         codes.push(ExitCode::Failed);
     }
+    context.interrupt.run(notifier.finish()).await?;
     if format.format == Format::Json {
         return finish(context, format, &results, ExitCode::worst(codes), as_list);
     }

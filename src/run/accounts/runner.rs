@@ -128,6 +128,11 @@ impl Runner {
         &self.inner.store
     }
 
+    /// Returns the state database for whoever outlives the runner.
+    pub fn shared_store(&self) -> Arc<Store> {
+        self.inner.store.clone()
+    }
+
     /// Returns what it got from outside.
     pub fn options(&self) -> &RunnerOptions {
         &self.inner.options

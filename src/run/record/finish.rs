@@ -135,6 +135,8 @@ impl Runner {
             Ok(()) if report.waiting().0 > 0 => Outcome::Partial,
             Ok(()) => Outcome::Done,
         };
+        let mut summary = report.summary_json();
+        summary["open"] = report.waiting().0.into();
         report.error = result.as_ref().err().map(ToString::to_string);
         let end = RunEnd {
             finished: now,
@@ -142,7 +144,7 @@ impl Runner {
             exit_code: report.exit_code(),
             wrote,
             completed: worked_through && !undoes,
-            summary: report.summary_json(),
+            summary,
             error: report.error.clone(),
             // What an incomplete reading showed is never the measure.
             measure: (result.is_ok() && plan.measured).then_some(plan.measure),

@@ -10,7 +10,7 @@ use crate::state::runs::RUN_COLUMNS;
 
 /// The tables that grow with an account or with history, and how many columns of a key a statement
 /// has to name so that what it reads does not grow with them.
-const GROWING: [(&str, usize); 25] = [
+const GROWING: [(&str, usize); 27] = [
     ("accepted", 2),
     ("approval_items", 2),
     ("approvals", 1),
@@ -18,6 +18,7 @@ const GROWING: [(&str, usize); 25] = [
     ("consent_audiences", 1),
     ("consent_facts", 1),
     ("consent_people", 1),
+    ("deliveries", 1),
     ("failures", 3),
     ("former_links", 2),
     ("group_sizes", 3),
@@ -27,6 +28,7 @@ const GROWING: [(&str, usize); 25] = [
     ("member_fields", 2),
     ("member_links", 2),
     ("memberships", 3),
+    ("notices", 1),
     ("past_memberships", 4),
     ("remembered_absent", 2),
     ("remembered_listings", 2),
@@ -39,7 +41,7 @@ const GROWING: [(&str, usize); 25] = [
 ];
 
 /// Keys by which a statement has to name another number of columns than the rest of its table.
-const KEYS: [(&str, &str, usize); 6] = [
+const KEYS: [(&str, &str, usize); 7] = [
     // From a person or an audience to the facts, and not through all of a kind.
     ("consent_people", "PRIMARY KEY", 3),
     ("consent_audiences", "PRIMARY KEY", 3),
@@ -48,6 +50,8 @@ const KEYS: [(&str, &str, usize); 6] = [
     // The whole history of a job.
     ("runs", "runs_started", 2),
     ("runs", "runs_open", 1),
+    // What a channel has still to tell.
+    ("deliveries", "deliveries_waiting", 1),
     // What of a job is missing.
     ("memberships", "memberships_missing", 1),
 ];

@@ -1,6 +1,7 @@
 //! Whole commands, as a shell would start them, against emulated accounts on a loopback socket.
 
 mod accounts;
+mod alerts;
 mod backup;
 pub(crate) mod bed;
 mod config;

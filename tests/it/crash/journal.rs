@@ -115,22 +115,22 @@ async fn survives_every_moment(course: Course) {
 
 #[tokio::test(start_paused = true)]
 async fn a_process_that_ends_at_any_moment_of_the_journal_is_followed_up_emfluence_archiving() {
-    survives_every_moment(COURSES[0]).await;
+    Box::pin(survives_every_moment(COURSES[0])).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_process_that_ends_at_any_moment_of_the_journal_is_followed_up_emfluence_deleting() {
-    survives_every_moment(COURSES[1]).await;
+    Box::pin(survives_every_moment(COURSES[1])).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_process_that_ends_at_any_moment_of_the_journal_is_followed_up_greenrope() {
-    survives_every_moment(COURSES[2]).await;
+    Box::pin(survives_every_moment(COURSES[2])).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_process_that_ends_at_any_moment_of_the_journal_is_followed_up_activecampaign() {
-    survives_every_moment(COURSES[3]).await;
+    Box::pin(survives_every_moment(COURSES[3])).await;
 }
 
 /// Twice in a row: the run that follows the first end is ended as well.

@@ -414,11 +414,10 @@ impl Emfluence {
 /// Predicts the requests that reading so many groups takes, the other side's addresses apart.
 ///
 /// A target is asked for addresses one by one where that takes fewer requests than reading the
-/// whole account; how many that are shows only once the listings are read. That nobody is in none of the
-/// groups, or in several, is assumed.
+/// whole account; how many that are shows only once the listings are read. The whole account may take fewer
+/// requests than its groups as well, but nothing tells how many people it has before it is read.
 pub(super) fn predicted(groups: &[GroupRow]) -> u64 {
-    let listed = groups.iter().filter_map(|group| group.member_count).sum();
-    predicted_target(groups, listed)
+    predicted_listings(groups) + 1 + by_group(groups)
 }
 
 /// The same of a copy of an account that holds so many people, all of whom are read.

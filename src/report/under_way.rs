@@ -10,24 +10,15 @@ use crate::state::UnderWay;
 
 /// Says what a run does, how much of it is done and how long the rest takes.
 pub fn under_way_words(told: &UnderWay, now: Timestamp) -> String {
-    let UnderWay { done, expected, .. } = *told;
-    let mut words = harmless(&told.phase).into_owned();
-    if expected > 0 && done <= expected {
-        words = format!("{words}, {done} of about {expected} requests");
-    } else if done > 0 {
-        words = format!("{words}, {done} requests");
+    let row = UnderWayRow::new(told, now);
+    let mut words = vec![harmless(&told.phase).into_owned()];
+    words.extend(row.details());
+    let words = words.join(", ");
+    if row.stale {
+        format!("{words}; this was so {}", distance(now, told.heard))
+    } else {
+        words
     }
-    let seconds = |seconds| duration(Duration::from_secs(seconds));
-    if told.rests_for > 0 {
-        let rest = seconds(told.rests_for);
-        words = format!("{words}, waiting {rest} because the provider asked for patience");
-    } else if let Some(left) = told.left_for {
-        words = format!("{words}, about {} left", seconds(left));
-    }
-    if told.is_stale(now) {
-        words = format!("{words}; this was so {}", distance(now, told.heard));
-    }
-    words
 }
 
 /// How far a run has come, as JSON.
@@ -70,5 +61,27 @@ impl UnderWayRow {
             heard: told.heard.to_string(),
             stale: told.is_stale(now),
         }
+    }
+
+    /// Says how much of the phase is done, and what holds it up or how long the rest takes.
+    pub fn details(&self) -> Vec<String> {
+        let (done, seconds) = (self.requests_done, |of| duration(Duration::from_secs(of)));
+        let much = match self.requests_expected {
+            // More than was predicted is no share of anything.
+            Some(expected) if done <= expected => {
+                Some(format!("{done} of about {expected} requests"))
+            }
+            _ if done > 0 => Some(format!("{done} requests")),
+            _ => None,
+        };
+        let outlook = match (self.rests_for_seconds, self.seconds_left) {
+            (rest @ 1.., _) => Some(format!(
+                "waiting {} because the provider asked for patience",
+                seconds(rest)
+            )),
+            (0, Some(left)) => Some(format!("about {} left", seconds(left))),
+            (0, None) => None,
+        };
+        much.into_iter().chain(outlook).collect()
     }
 }

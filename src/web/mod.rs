@@ -6,6 +6,7 @@
 //! | `guard` | what holds for every request: Host, Origin, headers, body and time |
 //! | `state` | what handlers share: the config, the pulse of the loop, orders to the service |
 //! | `readers` | read-only connections to the state database, few, on threads of their own |
+//! | `refused_plans` | the pages of the plans that guards refused |
 //! | `session` | signing in and out, who asks, and the token against forged requests |
 //! | `throttle` | how often a token may be tried |
 //! | `actions` | what can be changed, with the line in the log that says who did |
@@ -36,6 +37,7 @@ mod metrics;
 mod page;
 mod problem;
 mod readers;
+mod refused_plans;
 mod serve;
 mod session;
 mod state;
@@ -121,7 +123,7 @@ pub(crate) struct Prepared {
 }
 
 impl Web {
-    /// Listens where the config says, and hears from now on how far the runs have come.
+    /// Listens where the config says, and keeps from now on the plans that guards refuse.
     ///
     /// # Errors
     /// An address in use, and a token that can't be fetched.

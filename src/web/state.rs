@@ -1,6 +1,5 @@
 //! What handlers share.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -14,9 +13,10 @@ use tokio::time::Instant;
 use super::cache::Cache;
 use super::metrics::{Counters, Scrapes};
 use super::readers::{ReadError, Readers};
+use super::refused_plans::RefusedPlans;
 use super::session::{Sessions, Token};
 use super::throttle::Throttle;
-use super::view::{Counts, LiveRuns, UnderWay, View};
+use super::view::{Counts, View};
 use crate::config::Config;
 use crate::report::PageAbout;
 use crate::run::{Clock, RunnerOptions};
@@ -126,11 +126,11 @@ struct Shared {
     scrapes: Scrapes,
     counts: Cache<Counts>,
     readable: Cache<()>,
-    live: Arc<LiveRuns>,
+    refused_plans: Arc<RefusedPlans>,
 }
 
 impl WebState {
-    /// Makes what handlers share, and has the runs tell it how far they have come.
+    /// Makes what handlers share, and has the runs hand it the plans that are refused.
     pub(super) fn new(
         settings: Settings,
         store: Arc<Store>,
@@ -144,9 +144,9 @@ impl WebState {
             let job = config.jobs.get(job);
             PageAbout::of(&config.path, &config, job, clock(), TimeZone::system())
         });
-        let live = LiveRuns::new(runner.clock.clone(), about, runner.progress.clone());
-        let live = Arc::new(live);
-        runner.progress = live.clone();
+        let plans = RefusedPlans::new(runner.clock.clone(), about, runner.progress.clone());
+        let plans = Arc::new(plans);
+        runner.progress = plans.clone();
         WebState {
             inner: Arc::new(Shared {
                 settings,
@@ -160,7 +160,7 @@ impl WebState {
                 scrapes: Scrapes::default(),
                 counts: Cache::default(),
                 readable: Cache::default(),
-                live,
+                refused_plans: plans,
             }),
         }
     }
@@ -239,14 +239,9 @@ impl WebState {
         &self.inner.counters
     }
 
-    /// Returns the runs that are under way in this process, by job.
-    pub(crate) fn live(&self) -> BTreeMap<String, UnderWay> {
-        self.live_runs().now()
-    }
-
-    /// Returns what keeps them, and the pages of refused plans.
-    pub(crate) fn live_runs(&self) -> &LiveRuns {
-        &self.inner.live
+    /// Returns what keeps the pages of refused plans.
+    pub(super) fn refused_plans(&self) -> &RefusedPlans {
+        &self.inner.refused_plans
     }
 
     /// Gathers something from the read model, on a thread where that holds up nobody.
@@ -257,13 +252,12 @@ impl WebState {
         &self,
         from: impl FnOnce(&View<'_>) -> Result<T, StateError> + Send + 'static,
     ) -> Result<T, ReadError> {
-        let (config, now, live) = (self.config(), self.now(), self.live());
+        let (config, now) = (self.config(), self.now());
         self.read(move |store| {
             from(&View {
                 config: &config,
                 store: Some(store),
                 now,
-                live: &live,
             })
         })
         .await

@@ -7,7 +7,7 @@ use super::charts;
 use super::frame::{
     JobLink, Part, Reader, RunLink, State, When, begin, button, end, job_path, open_form,
 };
-use super::overview::{more_runs, next, under_way, waits};
+use super::overview::{more_runs, next, progress, waits};
 use super::runs::run_rows;
 use super::said::Said;
 use crate::report::{Escaped, Short, Whole, count, duration, grouped, opt_outs_wait};
@@ -127,7 +127,7 @@ fn head(out: &mut String, job: &JobView, reader: &Reader<'_>) -> fmt::Result {
         "<dl><dt>State</dt><dd><span data-tell>{}</span>",
         State(status.state)
     )?;
-    under_way(out, job)?;
+    progress(out, job, reader)?;
     write!(
         out,
         "</dd><dt>From</dt><dd>{}</dd><dt>To</dt><dd>{}</dd><dt>Mode</dt><dd>{}</dd>",

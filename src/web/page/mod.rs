@@ -314,10 +314,10 @@ async fn refusal(
         .gather(move |view| Ok((view.job(&name)?, view.refusal(&name)?)))
         .await?;
     let job = job.ok_or_else(unknown_job)?;
-    let live = state.live_runs();
+    let plans = state.refused_plans();
     let has_plan = refusal
         .as_ref()
-        .is_some_and(|refusal| live.has_plan(&refusal.job, &refusal.run));
+        .is_some_and(|refusal| plans.has(&refusal.job, &refusal.run));
     show(&state, &session, |reader| {
         job::refusal(&job, refusal.as_ref(), has_plan, reader)
     })
@@ -326,8 +326,8 @@ async fn refusal(
 /// Shows the plan that a guard refused: a page of its own, with the style and the script that its policy
 /// allows.
 async fn plan(State(state): State<WebState>, _: SignedIn, Path(name): Path<String>) -> Page {
-    let live = state.live_runs();
-    let made = live.made(&name);
+    let plans = state.refused_plans();
+    let made = plans.made(&name);
     let (job, forgot) = (name.clone(), made.unwrap_or_default());
     let (refusal, forgot) = state
         .gather(move |view| {
@@ -338,10 +338,10 @@ async fn plan(State(state): State<WebState>, _: SignedIn, Path(name): Path<Strin
         .await?;
     if forgot == Some(true) {
         // It may name whoever asked for that.
-        live.forget_plans();
+        plans.forget();
     }
     let run = refusal.map(|refusal| refusal.run).unwrap_or_default();
-    let page = live.plan(&name, &run).map_err(|error| {
+    let page = plans.page(&name, &run).map_err(|error| {
         tracing::warn!(job = name, %error, "The page of a refused plan can't be read.");
         Problem::new(
             StatusCode::INTERNAL_SERVER_ERROR,

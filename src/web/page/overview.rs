@@ -192,7 +192,7 @@ fn jobs(out: &mut String, overview: &Overview, reader: &Reader<'_>) -> fmt::Resu
             Short(&job.target),
             State(status.state)
         )?;
-        under_way(out, job)?;
+        progress(out, job, reader)?;
         write!(out, "</td><td data-name=\"Next run\">")?;
         next(out, job, reader)?;
         write!(out, "</td><td data-name=\"Last run\">")?;
@@ -260,20 +260,30 @@ pub(super) fn next(out: &mut String, job: &JobView, reader: &Reader<'_>) -> fmt:
 }
 
 /// Shows how far a run has come.
-pub(super) fn under_way(out: &mut String, job: &JobView) -> fmt::Result {
-    let Some(run) = &job.under_way else {
+pub(super) fn progress(out: &mut String, job: &JobView, reader: &Reader<'_>) -> fmt::Result {
+    let Some(far) = &job.status.progress else {
         return Ok(());
     };
-    write!(out, "<br><small>{}</small>", Short(&run.phase))?;
-    if let (Some(done), Some(of)) = (run.done, run.of.filter(|of| *of > 0)) {
-        let done = done.min(of);
+    write!(out, "<br><small>{}</small>", Short(&far.phase))?;
+    let done = far.requests_done;
+    if let Some(expected) = far.requests_expected.filter(|expected| done <= *expected) {
         write!(
             out,
-            "<br><progress max=\"{of}\" value=\"{done}\" aria-label=\"{}\"></progress> <small>{} of {}</small>",
-            Short(&run.phase),
-            grouped(done),
-            grouped(of)
+            "<br><progress max=\"{expected}\" value=\"{done}\" aria-label=\"{}\"></progress>",
+            Short(&far.phase),
         )?;
+    }
+    let details = far.details().join(", ");
+    if !details.is_empty() {
+        write!(out, "<br><small>{details}</small>")?;
+    }
+    if far.stale {
+        let at = When {
+            at: &far.heard,
+            reader,
+            zone: None,
+        };
+        write!(out, "<br><small>this was so {at}</small>")?;
     }
     Ok(())
 }
@@ -282,7 +292,7 @@ pub(super) fn under_way(out: &mut String, job: &JobView) -> fmt::Result {
 pub(super) fn actions(out: &mut String, job: &JobView, reader: &Reader<'_>) -> fmt::Result {
     let status = &job.status;
     let name = &status.job;
-    if job.under_way.is_none() && status.state != "running" {
+    if status.state != "running" {
         button(out, &job_path(name, "/run"), reader, "Run now", name)?;
     }
     if status.paused_reason.is_some() {

@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 use super::frame::{Reader, WithCode, in_path};
 use super::job::JobPage;
 use super::{failures, job, overview, runs};
-use crate::report::ItemFilter;
-use crate::state::{FailureNote, FieldChange, FieldChanges, Outcome, RunItem};
+use crate::report::{ItemFilter, UnderWayRow};
+use crate::state::{FailureNote, FieldChange, FieldChanges, Outcome, RunItem, UnderWay};
 use crate::web::view::tests::{World, at, run};
-use crate::web::view::{Counts, ItemQuery, UnderWay};
+use crate::web::view::{Counts, ItemQuery};
 
 /// What breaks out of an element or an attribute, turns the direction of writing, moves a terminal's
 /// cursor, and never ends.
@@ -33,7 +33,7 @@ fn reader(zone: &TimeZone) -> Reader<'_> {
 
 /// A state that holds a text wherever somebody else's text can stand.
 fn world_of(text: &str) -> World {
-    let mut world = World::new();
+    let world = World::new();
     world.store.service_began(7, at(0)).unwrap();
     let summary = json!({
         "memberships": {"add": 1}, "waiting_opt_outs": 10,
@@ -73,13 +73,6 @@ fn world_of(text: &str) -> World {
         .replace_blocked("onward", &[note], at(6))
         .unwrap();
     world.store.set_paused("onward", Some(text), at(7)).unwrap();
-    let under_way = UnderWay {
-        phase: text.to_owned(),
-        since: at(1),
-        done: Some(3),
-        of: Some(7),
-    };
-    world.live.insert("onward".into(), under_way);
     world
 }
 
@@ -213,6 +206,56 @@ fn every_page_has_landmarks_headings_in_order_and_named_controls() {
         let tokens = page.matches("name=\"csrf\" value=\"token\"").count();
         assert_eq!(forms, tokens, "{name}");
     }
+}
+
+/// The overview while a run is under way, `heard` seconds after the beginning.
+fn overview_under_way(told: &UnderWay) -> String {
+    let zone = TimeZone::UTC;
+    let world = World::new();
+    let view = world.view(100);
+    let mut all = view.overview().unwrap();
+    all.jobs[0].status.state = "running";
+    all.jobs[0].status.progress = Some(UnderWayRow::new(told, at(100)));
+    assert_eq!(Counts::of(&all).running, 1);
+    let runs = view.runs(None, None, 1).unwrap();
+    overview::overview(&all, &runs, None, &reader(&zone)).unwrap()
+}
+
+#[test]
+fn a_run_under_way_shows_how_far_it_is_and_what_holds_it_up() {
+    let told = UnderWay {
+        job: "onward".to_owned(),
+        run: "r1".to_owned(),
+        pid: 7,
+        phase: hostile().remove(0),
+        phase_began: at(0),
+        done: 12,
+        expected: 40,
+        left_for: Some(28),
+        rests_for: 0,
+        heard: at(99),
+    };
+    let page = overview_under_way(&told);
+    assert!(page.contains("<progress max=\"40\" value=\"12\""), "{page}");
+    assert!(
+        page.contains("12 of about 40 requests, about 28 s left"),
+        "{page}"
+    );
+    assert!(!page.contains("<img") && !page.contains("this was so"));
+    assert!(!page.contains("Run now"), "it runs");
+    let waits = UnderWay {
+        done: 41,
+        rests_for: 90,
+        heard: at(-100),
+        ..told
+    };
+    let page = overview_under_way(&waits);
+    assert!(!page.contains("<progress"), "more than was predicted");
+    assert!(
+        page.contains("41 requests, waiting 1 min 30 s because the provider asked for patience"),
+        "{page}"
+    );
+    assert!(page.contains("this was so <time"), "{page}");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! What there is to see of a service: jobs, runs, items, refusals, failures, groups and figures over
-//! time, gathered from the config, the state database and the runs that are under way.
+//! time, gathered from the config and the state database.
 //!
 //! Everything is a plain value that serialises; the keys are those that the commands print. Nothing here
 //! asks a provider, writes, or reads a clock. Commands, pages and the interface for programs gather what
@@ -9,7 +9,6 @@ mod failures;
 mod groups;
 mod items;
 mod jobs;
-mod live;
 mod refusal;
 mod runs;
 mod series;
@@ -29,7 +28,6 @@ pub use failures::{Failures, remembered_failures};
 pub use groups::{Groups, links};
 pub use items::{ItemQuery, ItemsOfRun, KindCount, RunItems, open_items};
 pub use jobs::{job_rows, life};
-pub use live::{About, LiveRuns, UnderWay};
 pub use refusal::{Refusal, RefusedGuard};
 pub use runs::{RunView, Runs};
 pub use series::{GroupLine, MembersOverTime, RunFigures, RunsOverTime, Size};
@@ -43,8 +41,6 @@ pub struct View<'a> {
     pub store: Option<&'a Store>,
     /// The time of day.
     pub now: Timestamp,
-    /// The runs that are under way in this process, by job.
-    pub live: &'a BTreeMap<String, UnderWay>,
 }
 
 /// How one job fares, with what it is.
@@ -67,8 +63,6 @@ pub struct JobView {
     pub did: Option<String>,
     /// How many opt-outs wait behind the refusal of its last run.
     pub waiting_opt_outs: u64,
-    /// The run that is under way in the service.
-    pub under_way: Option<UnderWay>,
 }
 
 /// The service and its jobs.
@@ -97,7 +91,7 @@ pub struct Counts {
     pub jobs: u64,
     /// How many of them are in each state; those without any are left out.
     pub states: BTreeMap<&'static str, u64>,
-    /// Runs that are under way in the service.
+    /// Runs that are under way, in whichever process.
     pub running: u64,
     /// Items that wait for a person.
     pub open: u64,
@@ -147,7 +141,6 @@ impl View<'_> {
             slowed: row.failures > 0 && job.schedule.is_some(),
             did: did.filter(|words| words != "-"),
             waiting_opt_outs: last.map_or(0, crate::state::RunRecord::waiting_opt_outs),
-            under_way: self.live.get(&row.job).cloned(),
         }
     }
 
@@ -172,7 +165,7 @@ impl Counts {
             service: overview.service.state,
             jobs: overview.jobs.len() as u64,
             states,
-            running: sum(|job| u64::from(job.under_way.is_some())),
+            running: sum(|job| u64::from(job.status.state == "running")),
             open: sum(|job| job.status.open),
             accepted: sum(|job| job.status.accepted),
             refusals: sum(|job| u64::from(job.status.approval.is_some())),

@@ -1,12 +1,11 @@
 //! What is gathered, over a state of a few runs.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{Counts, ItemQuery, UnderWay, View};
+use super::{Counts, ItemQuery, View};
 use crate::config::Config;
 use crate::report::ItemFilter;
 use crate::state::{FailureNote, Outcome, RunEnd, RunItem, RunStart, Store};
@@ -65,7 +64,6 @@ pub(crate) fn run(store: &Store, id: &str, seconds: i64, outcome: Outcome, summa
 pub(crate) struct World {
     pub(crate) config: Config,
     pub(crate) store: Store,
-    pub(crate) live: BTreeMap<String, UnderWay>,
 }
 
 impl World {
@@ -73,7 +71,6 @@ impl World {
         World {
             config: config(),
             store: Store::in_memory(),
-            live: BTreeMap::new(),
         }
     }
 
@@ -82,7 +79,6 @@ impl World {
             config: &self.config,
             store: Some(&self.store),
             now: at(seconds),
-            live: &self.live,
         }
     }
 }
@@ -154,12 +150,11 @@ fn an_overview_has_the_keys_of_status_and_its_counts_are_those_of_its_jobs() {
 
 #[test]
 fn nothing_is_there_before_a_first_run_and_no_job_without_a_name() {
-    let (config, live) = (config(), BTreeMap::new());
+    let config = config();
     let view = View {
         config: &config,
         store: None,
         now: at(0),
-        live: &live,
     };
     assert_eq!(view.counts().unwrap().service, "never");
     assert!(view.job("other").unwrap().is_none());

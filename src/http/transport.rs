@@ -1,6 +1,5 @@
 //! The two ways out: over the network, or into a router in the same process.
 
-use std::error::Error as _;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -292,15 +291,5 @@ fn spilt(spill: Spill) -> Problem {
 /// Tells an error with its causes, without the URL, whose query may name a person.
 fn describe(error: reqwest::Error) -> String {
     let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text.push_str(": ");
-            text.push_str(&inner_text);
-        }
-        cause = inner.source();
-    }
-    super::error::tidy(&text)
+    super::error::tidy(&crate::model::with_causes(&error))
 }

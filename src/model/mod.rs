@@ -37,7 +37,7 @@ pub use met::Met;
 pub use names::{Name, Names};
 pub use own::{OwnRemoval, OwnRemovals};
 pub use refusal::Refusal;
-pub(crate) use refusal::{in_quotes, tidy, without_addresses};
+pub(crate) use refusal::{in_quotes, tidy, with_causes, without_addresses};
 pub use schema::{
     CustomField, CustomFields, FieldSpec, FieldType, ObjectKind, ProviderKind, Schema, Unlisted,
     Writable,

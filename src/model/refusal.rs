@@ -3,6 +3,21 @@
 /// The longest provider text that is kept, in characters.
 const MAX_WORDS: usize = 500;
 
+/// Tells an error with its causes; one that says the same as what was said is left out.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let words = inner.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        cause = inner.source();
+    }
+    text
+}
+
 /// Makes foreign text fit for an error: one line, no control characters, at most [`MAX_WORDS`]
 /// characters.
 pub(crate) fn tidy(text: &str) -> String {

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::channel::Failure;
 use super::message::Letter;
 use crate::config::settled::{MailConfig, MailSecurity};
-use crate::model::{tidy, without_addresses};
+use crate::model::{tidy, with_causes, without_addresses};
 
 /// Says that nobody wrote this by hand, so that no absence note answers it.
 #[derive(Clone)]
@@ -94,16 +94,7 @@ pub(super) async fn send(
 
 /// Tells an error with its causes, without addresses and the password.
 fn words(error: &lettre::transport::smtp::Error, password: Option<&SecretString>) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text.push_str(": ");
-            text.push_str(&inner_text);
-        }
-        cause = inner.source();
-    }
+    let mut text = with_causes(error);
     if let Some(password) = password {
         text = text.replace(password.expose_secret(), "(secret)");
     }

@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::report::{Escaped, Short, distance, instant};
+use crate::report::{Escaped, RunRow, Short, distance, instant};
 
 /// When a page is made, and for whom.
 #[derive(Clone, Copy, Debug)]
@@ -186,6 +186,17 @@ pub(super) struct When<'a> {
     pub(super) at: &'a str,
     pub(super) reader: &'a Reader<'a>,
     pub(super) zone: Option<&'a TimeZone>,
+}
+
+impl<'a> When<'a> {
+    /// When a run ended, or began where it has no end.
+    pub(super) fn of_run(run: &'a RunRow, reader: &'a Reader<'a>) -> When<'a> {
+        When {
+            at: run.finished.as_deref().unwrap_or(&run.started),
+            reader,
+            zone: None,
+        }
+    }
 }
 
 impl fmt::Display for When<'_> {

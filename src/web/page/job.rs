@@ -164,11 +164,7 @@ fn head(out: &mut String, job: &JobView, reader: &Reader<'_>) -> fmt::Result {
             "<dt>Last run</dt><dd>{} {}, {}: {}</dd>",
             RunLink(&run.run),
             State(run.outcome),
-            When {
-                at: run.finished.as_deref().unwrap_or(&run.started),
-                reader,
-                zone: None
-            },
+            When::of_run(run, reader),
             Escaped(job.did.as_deref().unwrap_or("nothing changed"))
         )?;
     }

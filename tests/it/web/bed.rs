@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::client::{Client, Reply};
-use crate::commands::bed::{Bed, Running};
+use crate::commands::bed::{Bed, JOB, Running};
 
 /// The admin token. No other text of a test holds it.
 pub(super) const TOKEN: &str = "sesame-7f3a9c-open";
@@ -63,6 +63,14 @@ impl Service {
             std::thread::park_timeout(std::time::Duration::from_millis(10));
         }
         panic!("{path} never begins");
+    }
+
+    /// Has the job run, and waits until that went well.
+    #[track_caller]
+    pub(super) fn run_well(&self) {
+        let job = format!("/api/v1/jobs/{JOB}");
+        self.begin(&format!("{job}/run"), "");
+        self.until(&job, |job| job["last_run"]["outcome"] == "done");
     }
 
     /// Asks for a path until the answer is as it should be; the service changes in its own time.

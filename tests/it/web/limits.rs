@@ -61,13 +61,7 @@ fn too_many_connections_are_told_so_and_the_rest_goes_on() {
     last.read_to_string(&mut answer).unwrap();
     Reply::parse(&answer).assert(200);
     drop(open);
-    service
-        .admin()
-        .post(&format!("/api/v1/jobs/{JOB}/run"), "")
-        .assert(202);
-    service.until(&format!("/api/v1/jobs/{JOB}"), |job| {
-        job["last_run"]["outcome"] == "done"
-    });
+    service.run_well();
     service.stop();
 }
 
@@ -111,13 +105,7 @@ fn a_flood_is_answered_and_runs_go_on() {
                 }
             });
         }
-        service
-            .admin()
-            .post(&format!("/api/v1/jobs/{JOB}/run"), "")
-            .assert(202);
-        service.until(&format!("/api/v1/jobs/{JOB}"), |job| {
-            job["last_run"]["outcome"] == "done"
-        });
+        service.run_well();
     });
     assert_eq!(answered.into_inner(), 2_000);
     drop(slow);

@@ -11,13 +11,7 @@ fn pause() -> String {
 #[test]
 fn without_the_token_there_are_counts_and_no_names() {
     let service = Service::new();
-    service
-        .admin()
-        .post(&format!("/api/v1/jobs/{JOB}/run"), "")
-        .assert(202);
-    service.until(&format!("/api/v1/jobs/{JOB}"), |job| {
-        job["last_run"]["outcome"] == "done"
-    });
+    service.run_well();
     for path in ["/healthz", "/readyz", "/api/v1/counts", "/metrics"] {
         let reply = service.client.get(path).assert(200);
         assert!(!reply.body.contains('@'), "{path}: {}", reply.body);
@@ -122,13 +116,7 @@ fn every_change_leaves_a_line_and_no_secret_is_in_the_log() {
         .with("Origin: http://evil.example")
         .post(&pause(), "")
         .assert(403);
-    service
-        .admin()
-        .post(&format!("/api/v1/jobs/{JOB}/run"), "")
-        .assert(202);
-    service.until(&format!("/api/v1/jobs/{JOB}"), |job| {
-        job["last_run"]["outcome"] == "done"
-    });
+    service.run_well();
     by_session
         .form("/sign-out", &format!("csrf={csrf}"))
         .assert(303);

@@ -1,5 +1,7 @@
 //! The pages over what hostile accounts hold, and whether their numbers add up.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
@@ -326,6 +328,80 @@ fn strangers_see_numbers_and_no_name() {
     assert!(page.contains("<b>10</b> opt-outs wait"), "{page}");
     assert!(page.contains("That is not the admin token"), "{page}");
     assert!(!page.contains("<script"), "{page}");
+}
+
+/// The relative luminance of a colour such as `#1d2430` or `#fff`, as WCAG defines it.
+fn luminance(colour: &str) -> f64 {
+    let digits = colour.trim_start_matches('#');
+    let width = digits.len() / 3;
+    let part = |at: usize| {
+        let text = &digits[at * width..(at + 1) * width];
+        let value = u32::from_str_radix(&text.repeat(2 / width), 16).unwrap();
+        let share = f64::from(value) / 255.0;
+        if share <= 0.040_45 {
+            share / 12.92
+        } else {
+            ((share + 0.055) / 1.055).powf(2.4)
+        }
+    };
+    0.2126 * part(0) + 0.7152 * part(1) + 0.0722 * part(2)
+}
+
+fn contrast(one: &str, other: &str) -> f64 {
+    let (one, other) = (luminance(one), luminance(other));
+    (one.max(other) + 0.05) / (one.min(other) + 0.05)
+}
+
+/// Returns the variable that a rule sets a property to.
+fn variable<'a>(rule: &'a str, property: &str) -> Option<&'a str> {
+    let mut declarations = rule.split(';');
+    let value = declarations.find_map(|it| it.trim().strip_prefix(property)?.strip_prefix(':'))?;
+    value.strip_prefix("var(--")?.split(')').next()
+}
+
+/// WCAG AA: 4.5 to 1, for every colour in which text is written, on both grounds on which it stands, and
+/// where a rule has both, for that pair. On screen in both themes, and on paper.
+#[test]
+fn every_text_can_be_told_from_its_ground() {
+    assert!((contrast("#000", "#fff") - 21.0).abs() < 1e-9);
+    assert!((contrast("#777777", "#ffffff") - 4.48).abs() < 0.01);
+    let css = format!("{}{}", super::STYLE, super::OWN_STYLE);
+    let rules = css.split('{').skip(1);
+    let rules = rules.map(|rest| rest.split('}').next().unwrap());
+    let mut pairs = BTreeSet::new();
+    for rule in rules {
+        let Some(text) = variable(rule, "color") else {
+            continue;
+        };
+        match variable(rule, "background") {
+            Some(ground) => {
+                pairs.insert((text, ground));
+            }
+            None => pairs.extend([(text, "back"), (text, "panel")]),
+        }
+    }
+    for known in [("quiet", "panel"), ("back", "link"), ("soft", "back")] {
+        assert!(pairs.contains(&known), "{pairs:?}");
+    }
+    let themes: Vec<BTreeMap<&str, &str>> = css
+        .split(":root{")
+        .skip(1)
+        .map(|theme| {
+            let lines = theme.split('}').next().unwrap().split(';');
+            let set = lines.filter_map(|line| line.trim().strip_prefix("--")?.split_once(':'));
+            set.collect()
+        })
+        .collect();
+    assert_eq!(themes.len(), 3, "light, dark and paper");
+    for theme in themes {
+        for (text, ground) in &pairs {
+            let ratio = contrast(theme[text], theme[ground]);
+            assert!(
+                ratio >= 4.5,
+                "{text} on {ground} is {ratio:.2} in {theme:?}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -12,7 +12,8 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, he
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 
-use super::problem::Problem;
+use super::page;
+use super::problem::{self, Problem};
 use super::serve::Limits;
 use super::state::WebState;
 
@@ -62,12 +63,18 @@ async fn guard(
     request: Request,
     next: Next,
 ) -> Response {
+    // Programs ask below `/api`, whatever they say that they take.
+    let is_read_by_a_person =
+        problem::wants_html(request.headers()) && !request.uri().path().starts_with("/api/");
     let mut response = match judge(&state, &limits, &request) {
         Err(problem) => problem.into_response(),
         Ok(()) => tokio::time::timeout(limits.request, next.run(request))
             .await
             .unwrap_or_else(|_| too_slow().into_response()),
     };
+    if is_read_by_a_person {
+        response = problem::as_page(response, page::trouble);
+    }
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
         headers

@@ -16,7 +16,7 @@
 //! | `page` | the status page |
 //! | `health` | whether the process lives and whether it is ready |
 //! | [`view`] | what there is to see, gathered for the page, the API and the commands |
-//! | `problem` | errors as JSON for programs |
+//! | `problem` | errors as JSON for programs, and as a page for people |
 //!
 //! It listens where `[daemon] listen` says, and nowhere without it. Nothing here writes to a
 //! provider: what is asked for becomes an [`Order`] that the loop of the service takes like any other

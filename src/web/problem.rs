@@ -1,8 +1,10 @@
-//! Errors as JSON for programs, after RFC 9457.
+//! Errors: as JSON for programs, after RFC 9457, and as a page for whoever looks with a browser.
 
 use std::fmt;
+use std::sync::Arc;
 
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::body::Body;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -76,8 +78,11 @@ impl IntoResponse for Problem {
             body,
         )
             .into_response();
+        let retry_after = self.retry_after;
+        // Who asked is known further out: there a browser gets the same as a page.
+        response.extensions_mut().insert(Arc::new(self));
         let headers = response.headers_mut();
-        if let Some(seconds) = self.retry_after {
+        if let Some(seconds) = retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         if status == StatusCode::UNAUTHORIZED {
@@ -86,6 +91,28 @@ impl IntoResponse for Problem {
         }
         response
     }
+}
+
+/// Tells whether a browser asks, to show the answer to a person.
+pub(super) fn wants_html(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT);
+    accept
+        .and_then(|accept| accept.to_str().ok())
+        .is_some_and(|accept| accept.contains("text/html"))
+}
+
+/// Puts a page in the place of an error that a person is to read; any other answer stays as it is.
+pub(super) fn as_page(mut response: Response, write: impl FnOnce(&Problem) -> String) -> Response {
+    let Some(problem) = response.extensions_mut().remove::<Arc<Problem>>() else {
+        return response;
+    };
+    let headers = response.headers_mut();
+    // It is that of the JSON.
+    headers.remove(header::CONTENT_LENGTH);
+    let html = HeaderValue::from_static("text/html; charset=utf-8");
+    headers.insert(header::CONTENT_TYPE, html);
+    *response.body_mut() = Body::from(write(&problem));
+    response
 }
 
 impl From<ReadError> for Problem {

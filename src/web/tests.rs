@@ -142,6 +142,73 @@ async fn a_session_begins_with_the_token_and_ends_when_it_is_asked_to() {
     assert_eq!(status.status, StatusCode::UNAUTHORIZED);
 }
 
+/// What a browser sends that shows its answer to a person.
+const BROWSER: &str = "text/html,application/xhtml+xml,*/*;q=0.8";
+
+#[tokio::test]
+async fn a_person_reads_a_sentence_where_a_form_is_not_taken() {
+    let bench = Bench::new();
+    let cookie = bench.cookie().await;
+    let kind = "application/x-www-form-urlencoded";
+    let form = |path: &str, kind: &str| {
+        let request = Request::post(path).header(header::CONTENT_TYPE, kind);
+        request.header("cookie", &cookie)
+    };
+    for (path, kind, body, says) in [
+        (
+            "/jobs/j/pause",
+            kind,
+            "csrf=guess",
+            "may be forged by another site",
+        ),
+        (
+            "/jobs/j/approve",
+            kind,
+            "csrf=guess",
+            "form that was sent can&#39;t be read",
+        ),
+        (
+            "/jobs/j/pause",
+            "text/plain",
+            "x",
+            "form that was sent can&#39;t be read",
+        ),
+        (
+            "/sign-out",
+            kind,
+            "csrf=guess",
+            "may be forged by another site",
+        ),
+    ] {
+        let program = bench.send(form(path, kind), body).await;
+        assert!(program.status.is_client_error(), "{path}");
+        assert_eq!(program.header("content-type"), "application/problem+json");
+        let page = form(path, kind).header(header::ACCEPT, BROWSER);
+        let page = bench.send(page, body).await;
+        assert_eq!(page.status, program.status, "{path}");
+        assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+        let text = page.body.replace('\'', "&#39;");
+        assert!(
+            text.starts_with("<!DOCTYPE html>") && text.contains(says),
+            "{path}: {}",
+            page.body
+        );
+        assert!(page.header("content-security-policy").contains("'none'"));
+        if let Some(length) = page.headers.get("content-length") {
+            assert_eq!(length.to_str().unwrap(), page.body.len().to_string());
+        }
+    }
+    let lost = bench.get_with("/nowhere", "accept", BROWSER).await;
+    assert_eq!(lost.status, StatusCode::NOT_FOUND);
+    assert!(lost.body.contains("There is nothing at this address."));
+    let other = Request::get("/").header(header::HOST, "evil.example");
+    let other = bench.send(other.header(header::ACCEPT, BROWSER), "").await;
+    assert_eq!(other.status, StatusCode::MISDIRECTED_REQUEST);
+    assert!(other.body.starts_with("<!DOCTYPE html>"), "{}", other.body);
+    let api = bench.get_with("/api/v1/nothing", "accept", BROWSER).await;
+    assert_eq!(api.header("content-type"), "application/problem+json");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_session_ends_by_itself() {
     let bench = Bench::new();

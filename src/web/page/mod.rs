@@ -36,7 +36,7 @@ use jiff::tz::TimeZone;
 use serde::Deserialize;
 
 use super::actions::{self, Items, unknown_job};
-use super::problem::Problem;
+use super::problem::{self, Problem};
 use super::session::{Changing, MaybeSignedIn, SignedIn};
 use super::state::WebState;
 use super::view::ItemQuery;
@@ -93,12 +93,16 @@ impl<E: Into<Problem>> From<E> for Trouble {
 impl IntoResponse for Trouble {
     fn into_response(self) -> Response {
         let Trouble(problem) = self;
-        let page = trouble(&problem).unwrap_or_default();
-        (problem.status(), Html(page)).into_response()
+        problem::as_page(problem.into_response(), trouble)
     }
 }
 
-fn trouble(problem: &Problem) -> Result<String, fmt::Error> {
+/// Writes the page that says why something was not done.
+pub(super) fn trouble(problem: &Problem) -> String {
+    write_trouble(problem).unwrap_or_default()
+}
+
+fn write_trouble(problem: &Problem) -> Result<String, fmt::Error> {
     use std::fmt::Write as _;
     let mut out = String::new();
     frame::begin(&mut out, "Not done", Part::Other, None)?;

@@ -3,18 +3,51 @@
 use std::io::{self, Write};
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::paint::GONE;
 use super::words::{count, distance, harmless};
 use crate::program::ROSTERD;
 use crate::state::ChannelRecord;
 
+/// How a way fares by which people are told, as JSON.
+#[derive(Clone, Debug, Serialize)]
+pub struct ChannelRow {
+    /// Its name.
+    pub channel: String,
+    /// Since when nothing could be told through it; nothing where it delivers.
+    pub failing_since: Option<String>,
+    /// Why, in the words of the last attempt.
+    pub why: Option<String>,
+    /// How many messages wait.
+    pub waiting: u64,
+    /// When the next of them is tried.
+    pub next_try: Option<String>,
+    /// How many were given up since something could be told.
+    pub given_up: u64,
+}
+
+impl ChannelRow {
+    /// Says how a channel fares.
+    pub fn of(record: &ChannelRecord) -> ChannelRow {
+        let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
+        ChannelRow {
+            channel: record.channel.clone(),
+            failing_since: text(record.failing_since),
+            why: record.why.clone(),
+            waiting: record.waiting,
+            next_try: text(record.next_try),
+            given_up: record.given_up,
+        }
+    }
+}
+
 /// Writes of each channel that does not deliver since when, why, and what waits or was given up; nothing
 /// where all do.
 ///
 /// # Errors
 /// What writing to `out` says.
-pub fn write_channels_text(
+pub(super) fn write_channels_text(
     out: &mut dyn Write,
     channels: &[ChannelRecord],
     now: Timestamp,

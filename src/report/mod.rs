@@ -39,7 +39,7 @@ mod undo;
 mod view;
 mod words;
 
-pub use channels::write_channels_text;
+pub use channels::ChannelRow;
 pub use explain::{write_explained_json, write_explained_text};
 pub use export::{
     Export, ExportTable, FileNote, Manifest, TableNote, is_manifest, write_export_text,
@@ -71,8 +71,8 @@ pub use schedule::{write_schedule_json, write_schedule_text};
 pub use seal::is_sealed;
 pub use show::{ItemFilter, operations, write_show_json, write_show_text};
 pub use status::{
-    JobRow, JobState, Life, ServiceRow, StatusRow, needs_a_person, no_schedule, write_status_json,
-    write_status_text,
+    JobRow, JobState, Life, ServiceRow, ServiceStatus, StatusRow, no_schedule,
+    write_status_json, write_status_text,
 };
 pub use under_way::{UnderWayRow, under_way_words};
 pub(crate) use words::{address, count, grouped, value};

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
+use super::channels::{ChannelRow, write_channels_text};
 use super::history::{RunRow, outcome};
 use super::json::{FORMAT_VERSION, write_document};
 use super::paint::{ADDED, CHANGED, GONE, KEPT};
@@ -14,7 +15,9 @@ use super::table::{Cell, write_table};
 use super::under_way::{UnderWayRow, under_way_words};
 use super::words::{count, distance, duration, harmless, in_shell, instant};
 use crate::program::ROSTERD;
-use crate::state::{JobStatus, Outcome, PausedRecord, RunRecord, ServiceRecord, UnderWay, Waiting};
+use crate::state::{
+    ChannelRecord, JobStatus, Outcome, PausedRecord, RunRecord, ServiceRecord, UnderWay, Waiting,
+};
 
 /// The state of a job in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +105,7 @@ pub struct JobRow {
 
 impl JobRow {
     /// Tells whether the service would start the job by itself.
-    pub(super) fn will_fire(&self) -> bool {
+    pub(crate) fn will_fire(&self) -> bool {
         self.enabled && self.schedule.is_some() && self.paused.is_none()
     }
 
@@ -162,27 +165,49 @@ impl Life {
     }
 }
 
-/// Tells whether something waits for a person: a job that fails, is refused, has items that nobody can
-/// sync or is half undone, or a schedule without a service.
-pub fn needs_a_person(jobs: &[JobRow], life: Life) -> bool {
-    let unserved = !life.is_alive() && jobs.iter().any(JobRow::will_fire);
-    unserved || jobs.iter().any(JobRow::needs_a_person)
+/// How the service, its jobs and the ways by which people are told fare, as far as the state database
+/// knows. Commands, the page, the API and the metrics judge by this alone.
+#[derive(Clone, Debug)]
+pub struct ServiceStatus {
+    /// Whether the service is alive.
+    pub life: Life,
+    /// What is wrong with the config that a service that is alive was to take on.
+    pub wrong_config: Option<String>,
+    /// The ways by which people are told.
+    pub channels: Vec<ChannelRecord>,
+    /// The jobs, by name.
+    pub jobs: Vec<JobRow>,
 }
 
-/// Writes the service and the jobs for people, and what is wrong with the config that the service was to
-/// take on.
+impl ServiceStatus {
+    /// Tells whether something waits for a person: a job that fails, is refused, has items that nobody
+    /// can sync or is half undone, a schedule without a service, a config that was not taken on, or a
+    /// message that nobody got.
+    pub fn needs_a_person(&self) -> bool {
+        self.is_unserved()
+            || self.wrong_config.is_some()
+            || self.channels.iter().any(|channel| channel.given_up > 0)
+            || self.jobs.iter().any(JobRow::needs_a_person)
+    }
+
+    /// Tells whether jobs have a schedule and no service is there to take it.
+    pub fn is_unserved(&self) -> bool {
+        !self.life.is_alive() && self.jobs.iter().any(JobRow::will_fire)
+    }
+}
+
+/// Writes for people how the service, its jobs and the ways by which people are told fare.
 ///
 /// # Errors
 /// What writing to `out` says.
 pub fn write_status_text(
     out: &mut dyn Write,
-    jobs: &[JobRow],
-    life: Life,
-    wrong_config: Option<&str>,
+    status: &ServiceStatus,
     now: Timestamp,
 ) -> io::Result<()> {
-    service_text(out, jobs, life, now)?;
-    if let Some(wrong) = wrong_config {
+    let ServiceStatus { jobs, life, .. } = status;
+    service_text(out, jobs, *life, now)?;
+    if let Some(wrong) = &status.wrong_config {
         writeln!(
             out,
             "{GONE}The new config is wrong, and the service keeps the old one{GONE:#}; mend it, and send SIGHUP again:\n"
@@ -193,8 +218,14 @@ pub fn write_status_text(
         writeln!(out)?;
     }
     if jobs.is_empty() {
-        return writeln!(out, "The config has no job.");
+        writeln!(out, "The config has no job.")?;
+    } else {
+        jobs_text(out, jobs, *life, now)?;
     }
+    write_channels_text(out, &status.channels, now)
+}
+
+fn jobs_text(out: &mut dyn Write, jobs: &[JobRow], life: Life, now: Timestamp) -> io::Result<()> {
     let rows: Vec<Vec<Cell>> = jobs
         .iter()
         .map(|job| {
@@ -484,9 +515,16 @@ pub struct StatusRow {
     pub undo_open: Option<String>,
     /// How far a run under way has come.
     pub progress: Option<UnderWayRow>,
+    /// Whether a person has to look at it.
+    pub needs_a_person: bool,
 }
 
 impl StatusRow {
+    /// Tells whether the service would start the job by itself.
+    pub(crate) fn will_fire(&self) -> bool {
+        self.enabled && self.schedule.is_some() && self.paused_reason.is_none()
+    }
+
     /// Says how a job fares.
     pub fn of(job: &JobRow, life: Life, now: Timestamp) -> StatusRow {
         StatusRow {
@@ -511,19 +549,18 @@ impl StatusRow {
                 .under_way
                 .as_ref()
                 .map(|told| UnderWayRow::new(told, now)),
+            needs_a_person: job.needs_a_person(),
         }
     }
 }
 
-/// Writes the jobs as JSON.
+/// Writes as JSON how the service, its jobs and the ways by which people are told fare.
 ///
 /// # Errors
 /// What writing to `out` says.
 pub fn write_status_json(
     out: &mut dyn Write,
-    jobs: &[JobRow],
-    life: Life,
-    wrong_config: Option<&str>,
+    status: &ServiceStatus,
     now: Timestamp,
 ) -> io::Result<()> {
     #[derive(Serialize)]
@@ -532,22 +569,20 @@ pub fn write_status_json(
         needs_a_person: bool,
         service: ServiceRow,
         wrong_config: Option<&'a str>,
+        channels: Vec<ChannelRow>,
         jobs: Vec<StatusRow>,
     }
-    let service = ServiceRow::of(life);
-    let needs_a_person = needs_a_person(jobs, life) || wrong_config.is_some();
-    let jobs = jobs
-        .iter()
-        .map(|job| StatusRow::of(job, life, now))
-        .collect();
+    let ServiceStatus { life, jobs, .. } = status;
+    let rows = jobs.iter().map(|job| StatusRow::of(job, *life, now));
     write_document(
         out,
         &Document {
             version: FORMAT_VERSION,
-            needs_a_person,
-            service,
-            wrong_config,
-            jobs,
+            needs_a_person: status.needs_a_person(),
+            service: ServiceRow::of(*life),
+            wrong_config: status.wrong_config.as_deref(),
+            channels: status.channels.iter().map(ChannelRow::of).collect(),
+            jobs: rows.collect(),
         },
     )
 }

@@ -1067,6 +1067,15 @@ fn job_rows() -> Vec<JobRow> {
     vec![row, by_hand]
 }
 
+fn status_of(jobs: &[JobRow], life: Life) -> ServiceStatus {
+    ServiceStatus {
+        life,
+        wrong_config: None,
+        channels: Vec::new(),
+        jobs: jobs.to_vec(),
+    }
+}
+
 fn service(heard: i64, stopped: Option<i64>) -> state::ServiceRecord {
     state::ServiceRecord {
         pid: 7,
@@ -1079,7 +1088,7 @@ fn service(heard: i64, stopped: Option<i64>) -> state::ServiceRecord {
 #[test]
 fn status_and_schedule_are_tables_and_lists() {
     let life = Life::of(Some(service(116, None)), after(120));
-    insta::assert_snapshot!(written(|out| write_status_text(out, &job_rows(), life, None, after(120))), @"
+    insta::assert_snapshot!(written(|out| write_status_text(out, &status_of(&job_rows(), life), after(120))), @"
     The service is running: started 2 h 2 min ago, heard from 4 s ago.
 
     JOB          STATE   NEXT                                 LAST RUN
@@ -1095,7 +1104,7 @@ fn status_and_schedule_are_tables_and_lists() {
     mail-to-crm: by hand only
     ");
     let value: serde_json::Value = serde_json::from_str(&written(|out| {
-        write_status_json(out, &job_rows(), life, None, after(120))
+        write_status_json(out, &status_of(&job_rows(), life), after(120))
     }))
     .unwrap();
     assert_eq!(value["service"]["state"], "alive");
@@ -1120,7 +1129,7 @@ fn without_a_service_status_and_schedule_promise_no_fire() {
         (Some(service(0, Some(0))), "it stopped 2 min ago"),
     ] {
         let life = Life::of(service, after(120));
-        let text = written(|out| write_status_text(out, &job_rows(), life, None, after(120)));
+        let text = written(|out| write_status_text(out, &status_of(&job_rows(), life), after(120)));
         assert!(text.contains("The service is not running"), "{text}");
         assert!(
             text.contains(says) && text.contains("`rosterd run`"),
@@ -1132,7 +1141,7 @@ fn without_a_service_status_and_schedule_promise_no_fire() {
         );
         let text = written(|out| write_schedule_text(out, &job_rows(), Some(life), after(120)));
         assert!(text.starts_with("The service is not running"), "{text}");
-        let json = written(|out| write_status_json(out, &job_rows(), life, None, after(120)));
+        let json = written(|out| write_status_json(out, &status_of(&job_rows(), life), after(120)));
         let json: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!(json["jobs"][0]["next"], serde_json::Value::Null);
         assert_eq!(json["needs_a_person"], true);
@@ -1141,7 +1150,7 @@ fn without_a_service_status_and_schedule_promise_no_fire() {
         assert_eq!(schedule["service"], json["service"]);
         // Jobs that run by hand only want none.
         let by_hand = &job_rows()[1..];
-        assert!(!needs_a_person(by_hand, life));
+        assert!(!status_of(by_hand, life).needs_a_person());
     }
 }
 
@@ -1166,13 +1175,13 @@ fn status_shows_how_far_a_run_has_come() {
     });
     let life = Life::of(Some(service(116, None)), after(120));
     let shown = |rows: &[JobRow], now| {
-        let text = written(|out| write_status_text(out, &rows[..1], life, None, now));
+        let text = written(|out| write_status_text(out, &status_of(&rows[..1], life), now));
         text.lines().last().unwrap().to_owned()
     };
     insta::assert_snapshot!(shown(&rows, after(120)), @"crm-to-mail: run 20260301T060000Z-abc123 has gone on for 2 min: Reading members of crm, 120 of about 400 requests, about 3 min 10 s left.");
     insta::assert_snapshot!(shown(&rows, after(400)), @"crm-to-mail: run 20260301T060000Z-abc123 has gone on for 6 min 40 s: Reading members of crm, 120 of about 400 requests, about 3 min 10 s left; this was so 4 min 42 s ago.");
     let value: serde_json::Value = serde_json::from_str(&written(|out| {
-        write_status_json(out, &rows, life, None, after(120))
+        write_status_json(out, &status_of(&rows, life), after(120))
     }))
     .unwrap();
     let progress = &value["jobs"][0]["progress"];
@@ -1189,7 +1198,7 @@ fn a_service_without_a_fire_says_so_and_names_the_line_to_add() {
     let life = Life::of(Some(service(116, None)), after(120));
     let mut rows = job_rows();
     let said = |rows: &[JobRow]| {
-        let text = written(|out| write_status_text(out, rows, life, None, after(120)));
+        let text = written(|out| write_status_text(out, &status_of(rows, life), after(120)));
         text.lines().nth(1).unwrap().to_owned()
     };
     assert_eq!(said(&rows), "");
@@ -1212,8 +1221,9 @@ fn status_names_what_waits_and_the_command_that_settles_it() {
         approval: Some("b7f3c1ab".to_owned()),
     };
     let life = Life::of(Some(service(116, None)), after(120));
-    assert!(needs_a_person(&rows, life) && !needs_a_person(&job_rows(), life));
-    insta::assert_snapshot!(written(|out| write_status_text(out, &rows[..1], life, None, after(120))), @"
+    assert!(status_of(&rows, life).needs_a_person());
+    assert!(!status_of(&job_rows(), life).needs_a_person());
+    insta::assert_snapshot!(written(|out| write_status_text(out, &status_of(&rows[..1], life), after(120))), @"
     The service is running: started 2 h 2 min ago, heard from 4 s ago.
 
     JOB          STATE    NEXT                                                          LAST RUN
@@ -1225,6 +1235,55 @@ fn status_names_what_waits_and_the_command_that_settles_it() {
 
     crm-to-mail: 1 item is accepted as it is; `rosterd accept crm-to-mail --list` lists it.
     ");
+}
+
+/// A service that keeps an old config, or can't tell anybody, looks well in its jobs.
+#[test]
+fn a_refused_config_and_a_dead_channel_need_a_person_in_every_format() {
+    let life = Life::of(Some(service(116, None)), after(120));
+    let well = state::ChannelRecord {
+        channel: "webhook".to_owned(),
+        failing_since: None,
+        why: None,
+        given_up: 0,
+        waiting: 0,
+        next_try: None,
+    };
+    let mut status = status_of(&job_rows(), life);
+    status.channels = vec![well.clone()];
+    assert!(!status.needs_a_person());
+    let waits = state::ChannelRecord {
+        failing_since: Some(after(0)),
+        why: Some("https://hooks.example.org answered with HTTP 500".to_owned()),
+        waiting: 1,
+        next_try: Some(after(180)),
+        ..well
+    };
+    status.channels = vec![waits.clone()];
+    assert!(!status.needs_a_person(), "it is tried again");
+    let json = |status: &ServiceStatus| -> serde_json::Value {
+        let text = written(|out| write_status_json(out, status, after(120)));
+        serde_json::from_str(&text).unwrap()
+    };
+    let shown = &json(&status)["channels"][0];
+    assert_eq!(shown["channel"], "webhook");
+    assert_eq!(shown["failing_since"], "2026-03-01T06:00:00Z");
+    assert_eq!(
+        (&shown["waiting"], &shown["given_up"]),
+        (&1.into(), &0.into())
+    );
+    let text = written(|out| write_status_text(out, &status, after(120)));
+    assert!(text.contains("Nobody is told by webhook"), "{text}");
+    let given_up = state::ChannelRecord {
+        given_up: 1,
+        ..waits
+    };
+    status.channels = vec![given_up];
+    assert_eq!(json(&status)["needs_a_person"], true);
+    status.channels.clear();
+    status.wrong_config = Some("No such key.".to_owned());
+    assert_eq!(json(&status)["needs_a_person"], true);
+    assert_eq!(json(&status)["wrong_config"], "No such key.");
 }
 
 #[test]

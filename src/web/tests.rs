@@ -339,6 +339,39 @@ async fn every_answer_says_what_a_browser_may_do_with_it() {
 }
 
 #[tokio::test]
+async fn a_config_that_was_refused_is_told_to_people_and_programs_alike() {
+    let bench = Bench::new();
+    let made = bench.web.state.write(|store| {
+        store.service_began(7, Timestamp::now())?;
+        store.set_channels(&["webhook"])?;
+        store.service_keeps_config(Some("`jobs.j.mod` is not a key."))
+    });
+    made.await.unwrap();
+    let metrics = bench.get("/metrics").await.body;
+    for line in [
+        "rosterd_needs_a_person 1",
+        "rosterd_config_reload_refused 1",
+        "rosterd_channel_failing{channel=\"webhook\"} 0",
+        "rosterd_channel_given_up_messages{channel=\"webhook\"} 0",
+    ] {
+        assert!(
+            metrics.lines().any(|known| known == line),
+            "{line} in {metrics}"
+        );
+    }
+    let cookie = bench.cookie().await;
+    let status = bench.get_with("/api/v1/status", "cookie", &cookie).await;
+    let status: serde_json::Value = serde_json::from_str(&status.body).unwrap();
+    assert_eq!(status["needs_a_person"], true);
+    assert_eq!(status["wrong_config"], "`jobs.j.mod` is not a key.");
+    assert_eq!(status["channels"][0]["channel"], "webhook");
+    let page = bench.get_with("/", "cookie", &cookie).await.body;
+    assert!(page.contains("The service needs a person."), "{page}");
+    let open = bench.get("/").await.body;
+    assert!(open.contains("Something needs a person.") && !open.contains("not a key"));
+}
+
+#[tokio::test]
 async fn a_long_body_is_not_taken_in() {
     let bench = Bench::new();
     let long = "x".repeat(65 * 1024);

@@ -5,11 +5,8 @@ use crate::cli::error::CommandError;
 use crate::cli::exit::ExitCode;
 use crate::cli::format::{Format, FormatArg};
 use crate::cli::output::print;
-use crate::report::{
-    Life, needs_a_person, write_channels_text, write_status_json, write_status_text,
-};
-use crate::state::Store;
-use crate::web::view::{job_rows, life};
+use crate::report::{write_status_json, write_status_text};
+use crate::web::view::service_status;
 
 /// Shows whether the service is alive, how each job fares, and what waits for a person.
 ///
@@ -20,8 +17,8 @@ use crate::web::view::{job_rows, life};
 #[derive(clap::Args, Debug)]
 pub(crate) struct StatusArgs {
     /// Ends with 1 when something needs a person, for probes: a job that fails, is refused by a guard,
-    /// has items that nobody accepted or is half undone, a schedule without a service, or a service that
-    /// keeps its config because the new one is wrong.
+    /// has items that nobody accepted or is half undone, a schedule without a service, a service that
+    /// keeps its config because the new one is wrong, or a message that was given up.
     #[arg(long)]
     check: bool,
     #[command(flatten)]
@@ -32,23 +29,12 @@ pub(crate) fn cmd_status(context: &Context, args: &StatusArgs) -> Result<ExitCod
     let config = context.config_with_job()?;
     let store = Context::existing_store(&config)?;
     let now = Context::now();
-    let jobs = job_rows(&config, store.as_ref(), now, 1)?;
-    let life = life(store.as_ref(), now)?;
-    // It says something of a service that is there.
-    let wrong_config = match (&store, life) {
-        (Some(store), Life::Alive(_)) => store.wrong_config()?,
-        _ => None,
-    };
-    let wrong = wrong_config.as_deref();
-    let channels = store.as_ref().map(Store::channels).transpose()?;
-    let channels = channels.unwrap_or_default();
+    let status = service_status(&config, store.as_ref(), now)?;
     print(|out| match args.format.format {
-        Format::Text => write_status_text(out, &jobs, life, wrong, now)
-            .and_then(|()| write_channels_text(out, &channels, now)),
-        Format::Json => write_status_json(out, &jobs, life, wrong, now),
+        Format::Text => write_status_text(out, &status, now),
+        Format::Json => write_status_json(out, &status, now),
     })?;
-    let is_mute = channels.iter().any(|channel| channel.given_up > 0);
-    if args.check && (needs_a_person(&jobs, life) || wrong.is_some() || is_mute) {
+    if args.check && status.needs_a_person() {
         return Ok(ExitCode::Failed);
     }
     Ok(ExitCode::Done)

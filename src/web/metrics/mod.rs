@@ -26,9 +26,9 @@ use super::cache::Cache;
 use super::problem::Problem;
 use super::session::Reader;
 use super::state::WebState;
-use super::view::job_rows;
+use super::view::service_status;
 use crate::config::Config;
-use crate::report::{JobRow, JobState};
+use crate::report::{JobRow, JobState, ServiceStatus};
 use crate::state::{StateError, Store};
 use counters::{OPERATIONS, OUTCOMES};
 use text::{Kind, Metric, Samples};
@@ -98,6 +98,30 @@ const METRICS: &[Metric] = &[
         Kind::Gauge,
         &[],
         "1 when something waits for a person, as `rosterd status --check` says it.",
+    ),
+    metric(
+        "rosterd_config_reload_refused",
+        Kind::Gauge,
+        &[],
+        "1 when the config that was read last was wrong, so that the service keeps the one before.",
+    ),
+    metric(
+        "rosterd_channel_failing",
+        Kind::Gauge,
+        &["channel"],
+        "1 when nobody could be told anything through webhook, command, email or alive when that was tried last.",
+    ),
+    metric(
+        "rosterd_channel_waiting_messages",
+        Kind::Gauge,
+        &["channel"],
+        "Messages that are not delivered yet.",
+    ),
+    metric(
+        "rosterd_channel_given_up_messages",
+        Kind::Gauge,
+        &["channel"],
+        "Messages that were given up since one was delivered.",
     ),
     metric(
         "rosterd_job_state",
@@ -257,10 +281,8 @@ fn of_the_state(
     now: Timestamp,
     with_names: bool,
 ) -> Result<(), StateError> {
-    let rows = job_rows(config, Some(store), now, 1)?;
-    let life = super::view::life(Some(store), now)?;
-    let needed = crate::report::needs_a_person(&rows, life);
-    samples.put("rosterd_needs_a_person", &[], f64::from(u8::from(needed)));
+    let status = service_status(config, Some(store), now)?;
+    of_the_service(samples, &status);
     if let Some(service) = store.service()? {
         samples.put(
             "rosterd_start_timestamp_seconds",
@@ -274,7 +296,7 @@ fn of_the_state(
         size_of(store.path()) as f64,
     );
     let mut groups = Vec::new();
-    for row in &rows {
+    for row in &status.jobs {
         of_a_job(samples, row);
         let job = row.job.as_str();
         if let Some(at) = store.last_success(job)? {
@@ -296,6 +318,24 @@ fn of_the_state(
         samples.put("rosterd_group_members", &[&job, &group], members as f64);
     }
     Ok(())
+}
+
+/// Whether all is well, whatever the jobs do.
+fn of_the_service(samples: &mut Samples, status: &ServiceStatus) {
+    let one_if = |is_so: bool| f64::from(u8::from(is_so));
+    let needed = one_if(status.needs_a_person());
+    samples.put("rosterd_needs_a_person", &[], needed);
+    let refused = one_if(status.wrong_config.is_some());
+    samples.put("rosterd_config_reload_refused", &[], refused);
+    for record in &status.channels {
+        let channel = [record.channel.as_str()];
+        let failing = one_if(record.failing_since.is_some());
+        samples.put("rosterd_channel_failing", &channel, failing);
+        let waiting = record.waiting as f64;
+        samples.put("rosterd_channel_waiting_messages", &channel, waiting);
+        let given_up = record.given_up as f64;
+        samples.put("rosterd_channel_given_up_messages", &channel, given_up);
+    }
 }
 
 /// Returns the largest groups of a job, with their names where those tell them apart.
@@ -335,8 +375,7 @@ fn of_a_job(samples: &mut Samples, row: &JobRow) {
         let is_it = f64::from(u8::from(state == row.state));
         samples.put("rosterd_job_state", &[job, state.as_str()], is_it);
     }
-    if row.enabled
-        && row.paused.is_none()
+    if row.will_fire()
         && let Some(next) = row.next.first()
     {
         samples.put(

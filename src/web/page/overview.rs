@@ -5,7 +5,7 @@ use std::fmt::{self, Write};
 use super::frame::{JobLink, Part, Reader, RunLink, State, When, begin, button, end, job_path};
 use super::runs::run_rows;
 use super::said::Said;
-use crate::report::{Escaped, Short, count, grouped, opt_outs_wait};
+use crate::report::{ChannelRow, Escaped, Short, count, grouped, opt_outs_wait};
 use crate::web::view::{Counts, JobView, Overview, Runs};
 
 /// Writes the page of whoever has signed in.
@@ -52,20 +52,14 @@ pub(super) fn more_runs(out: &mut String, runs: &Runs, all: &str) -> fmt::Result
 }
 
 fn verdict(out: &mut String, overview: &Overview) -> fmt::Result {
-    let needy = overview
-        .jobs
-        .iter()
-        .filter(|job| needs_a_person(job))
-        .count() as u64;
+    let jobs = overview.jobs.iter();
+    let needy = jobs.filter(|job| job.status.needs_a_person).count() as u64;
     let (class, words) = match (overview.needs_a_person, needy) {
         (false, _) => (
             "well",
             "All is well: nothing waits for a person.".to_owned(),
         ),
-        (true, 0) => (
-            "ill",
-            "The service does not run, though jobs have a schedule.".to_owned(),
-        ),
+        (true, 0) => ("ill", "The service needs a person.".to_owned()),
         (true, 1) => ("ill", "1 job needs a person.".to_owned()),
         (true, more) => ("ill", format!("{} jobs need a person.", grouped(more))),
     };
@@ -83,16 +77,56 @@ fn service(out: &mut String, overview: &Overview, reader: &Reader<'_>) -> fmt::R
         };
         write!(out, ", started {started}")?;
     }
-    writeln!(out, ".</p>")
+    writeln!(out, ".</p>")?;
+    if service.state != "alive" && overview.jobs.iter().any(|job| job.status.will_fire()) {
+        writeln!(
+            out,
+            "<p class=\"gone\">Jobs have a schedule, and no service is there to take it.</p>"
+        )?;
+    }
+    if let Some(wrong) = &overview.wrong_config {
+        writeln!(
+            out,
+            "<p class=\"gone\">The new config is wrong, and the service keeps the old one; mend it, and send SIGHUP again:</p><pre>{}</pre>",
+            Escaped(wrong)
+        )?;
+    }
+    for channel in &overview.channels {
+        told_by(out, channel, reader)?;
+    }
+    Ok(())
 }
 
-/// Tells whether a person has to look at a job.
-fn needs_a_person(job: &JobView) -> bool {
-    let status = &job.status;
-    matches!(status.state, "failing" | "refused")
-        || status.approval.is_some()
-        || status.open > 0
-        || status.undo_open.is_some()
+/// Says of a channel that does not deliver since when, why, and what became of the messages.
+fn told_by(out: &mut String, channel: &ChannelRow, reader: &Reader<'_>) -> fmt::Result {
+    let Some(since) = &channel.failing_since else {
+        return Ok(());
+    };
+    let when = |at| When {
+        at,
+        reader,
+        zone: None,
+    };
+    write!(
+        out,
+        "<p class=\"gone\"><strong>Nobody is told by {}</strong>: {}, first {}",
+        Short(&channel.channel),
+        Short(channel.why.as_deref().unwrap_or_default()),
+        when(since)
+    )?;
+    if let (1.., Some(next)) = (channel.waiting, &channel.next_try) {
+        let waiting = count(channel.waiting, "message waits", "messages wait");
+        write!(out, "; {waiting}, tried again {}", when(next))?;
+    }
+    if channel.given_up > 0 {
+        let given_up = count(channel.given_up, "message was", "messages were");
+        write!(out, "; {given_up} given up")?;
+    }
+    writeln!(
+        out,
+        ". <code>rosterd notify --test --channel {}</code> tries it.</p>",
+        Short(&channel.channel)
+    )
 }
 
 /// Lists what waits for a person, refused opt-outs first.
@@ -100,7 +134,7 @@ fn needs(out: &mut String, overview: &Overview) -> fmt::Result {
     let mut needy: Vec<&JobView> = overview
         .jobs
         .iter()
-        .filter(|job| needs_a_person(job))
+        .filter(|job| job.status.needs_a_person)
         .collect();
     if needy.is_empty() {
         return Ok(());
@@ -203,11 +237,7 @@ fn jobs(out: &mut String, overview: &Overview, reader: &Reader<'_>) -> fmt::Resu
                 "{} {}<br>{}",
                 RunLink(&run.run),
                 State(run.outcome),
-                When {
-                    at: run.finished.as_deref().unwrap_or(&run.started),
-                    reader,
-                    zone: None
-                }
+                When::of_run(run, reader)
             )?,
         }
         let did = match (&status.last_run, &job.did) {

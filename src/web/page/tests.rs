@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::frame::{Reader, WithCode, in_path};
 use super::job::JobPage;
 use super::{failures, job, overview, runs};
-use crate::report::{ItemFilter, UnderWayRow};
+use crate::report::{ChannelRow, ItemFilter, UnderWayRow};
 use crate::state::{FailureNote, FieldChange, FieldChanges, Outcome, RunItem, UnderWay};
 use crate::web::view::tests::{World, at, run};
 use crate::web::view::{Counts, ItemQuery};
@@ -258,6 +258,43 @@ fn a_run_under_way_shows_how_far_it_is_and_what_holds_it_up() {
         "{page}"
     );
     assert!(page.contains("this was so <time"), "{page}");
+}
+
+#[test]
+fn a_service_that_keeps_its_config_or_tells_nobody_says_so_first() {
+    let zone = TimeZone::UTC;
+    let world = World::new();
+    world.store.service_began(7, at(90)).unwrap();
+    let page = || {
+        let view = world.view(100);
+        let all = view.overview().unwrap();
+        let runs = view.runs(None, None, 1).unwrap();
+        let page = overview::overview(&all, &runs, None, &reader(&zone)).unwrap();
+        (all.needs_a_person, page)
+    };
+    let (needed, well) = page();
+    assert!(!needed && well.contains("All is well"), "{well}");
+    world
+        .store
+        .service_keeps_config(Some(&hostile()[0]))
+        .unwrap();
+    let (needed, ill) = page();
+    assert!(needed && !ill.contains("All is well"));
+    assert!(ill.contains("The new config is wrong") && !ill.contains("<img"));
+    let mut all = world.view(100).overview().unwrap();
+    all.channels = vec![ChannelRow {
+        channel: "webhook".to_owned(),
+        failing_since: Some(at(1).to_string()),
+        why: Some(hostile().remove(0)),
+        waiting: 2,
+        next_try: Some(at(130).to_string()),
+        given_up: 1,
+    }];
+    let runs = world.view(100).runs(None, None, 1).unwrap();
+    let page = overview::overview(&all, &runs, None, &reader(&zone)).unwrap();
+    assert!(page.contains("Nobody is told by webhook"), "{page}");
+    assert!(page.contains("2 messages wait") && page.contains("1 message was given up"));
+    assert!(!page.contains("<img"), "{page}");
 }
 
 #[test]

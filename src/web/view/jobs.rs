@@ -5,13 +5,34 @@ use jiff::tz::TimeZone;
 
 use crate::config::Config;
 use crate::config::settled::JobConfig;
-use crate::report::{JobRow, JobState, Life};
+use crate::report::{JobRow, JobState, Life, ServiceStatus};
 use crate::state::{JobStatus, LockError, Locks, StateError, Store, Waiting};
 
 /// Tells whether the service is alive.
 pub fn life(store: Option<&Store>, now: Timestamp) -> Result<Life, StateError> {
     let service = store.map(Store::service).transpose()?;
     Ok(Life::of(service.flatten(), now))
+}
+
+/// Gathers how the service, its jobs and the ways by which people are told fare.
+pub fn service_status(
+    config: &Config,
+    store: Option<&Store>,
+    now: Timestamp,
+) -> Result<ServiceStatus, StateError> {
+    let life = life(store, now)?;
+    // It says something of a service that is there.
+    let wrong_config = match (store, life) {
+        (Some(store), Life::Alive(_)) => store.wrong_config()?,
+        _ => None,
+    };
+    let channels = store.map(Store::channels).transpose()?;
+    Ok(ServiceStatus {
+        life,
+        wrong_config,
+        channels: channels.unwrap_or_default(),
+        jobs: job_rows(config, store, now, 1)?,
+    })
 }
 
 /// Gathers what is known of every job, with its next fires.

@@ -21,13 +21,13 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::config::Config;
-use crate::report::{FORMAT_VERSION, JobRow, ServiceRow, StatusRow, counted, needs_a_person};
+use crate::report::{ChannelRow, FORMAT_VERSION, JobRow, Life, ServiceRow, StatusRow, counted};
 use crate::state::{StateError, Store};
 
 pub use failures::{Failures, remembered_failures};
 pub use groups::{Groups, links};
 pub use items::{ItemQuery, ItemsOfRun, KindCount, RunItems, open_items};
-pub use jobs::{job_rows, life};
+pub use jobs::{job_rows, life, service_status};
 pub use refusal::{Refusal, RefusedGuard};
 pub use runs::{RunView, Runs};
 pub use series::{GroupLine, MembersOverTime, RunFigures, RunsOverTime, Size};
@@ -74,6 +74,10 @@ pub struct Overview {
     pub needs_a_person: bool,
     /// Whether the service is alive.
     pub service: ServiceRow,
+    /// What is wrong with the config that the service did not take on.
+    pub wrong_config: Option<String>,
+    /// The ways by which people are told.
+    pub channels: Vec<ChannelRow>,
     /// The jobs, by name.
     pub jobs: Vec<JobView>,
 }
@@ -106,14 +110,16 @@ pub struct Counts {
 impl View<'_> {
     /// Gathers the service and its jobs.
     pub fn overview(&self) -> Result<Overview, StateError> {
-        let life = life(self.store, self.now)?;
-        let rows = job_rows(self.config, self.store, self.now, 1)?;
-        let jobs = rows.iter().map(|row| self.job_view(row, life)).collect();
+        let status = service_status(self.config, self.store, self.now)?;
+        let life = status.life;
+        let jobs = status.jobs.iter().map(|row| self.job_view(row, life));
         Ok(Overview {
             version: FORMAT_VERSION,
-            needs_a_person: needs_a_person(&rows, life),
+            needs_a_person: status.needs_a_person(),
             service: ServiceRow::of(life),
-            jobs,
+            channels: status.channels.iter().map(ChannelRow::of).collect(),
+            jobs: jobs.collect(),
+            wrong_config: status.wrong_config,
         })
     }
 
@@ -127,7 +133,7 @@ impl View<'_> {
         Ok(Some(self.job_view(&row, life)))
     }
 
-    fn job_view(&self, row: &JobRow, life: crate::report::Life) -> JobView {
+    fn job_view(&self, row: &JobRow, life: Life) -> JobView {
         let job = &self.config.jobs[&row.job];
         let last = row.last_run.as_ref();
         let did = last.filter(|run| run.finished.is_some()).map(counted);

@@ -182,6 +182,13 @@ fn a_dead_receiver_changes_no_exit_code_and_status_says_that_nobody_is_told() {
     let line = "Nobody is told by webhook: http://127.0.0.1";
     assert!(status.out.contains(line), "{}", status.out);
     assert!(status.out.contains("1 message waits"), "{}", status.out);
+    let status = bed.line("status --format json").json(&["channels"]);
+    let channels = status["channels"].as_array().unwrap();
+    let webhook = channels.iter().find(|it| it["channel"] == "webhook");
+    let webhook = webhook.unwrap();
+    assert!(webhook["failing_since"].is_string(), "{webhook}");
+    assert_eq!(webhook["waiting"], 1);
+    assert!(!status.to_string().contains("s3cret"), "{status}");
 }
 
 #[test]

@@ -445,6 +445,12 @@ const DAEMON: &[Key] = &[
         "How long a request in flight may take when the service is asked to stop.",
     )
     .or("\"30s\""),
+    key(
+        "jobs",
+        Texts,
+        "Patterns with * and ? of the jobs that this service runs; the others are left to other processes.",
+    )
+    .or("[\"*\"]"),
 ];
 
 const NOTIFY: &[Key] = &[

@@ -364,6 +364,17 @@ pub struct DaemonConfig {
     pub admin_token: Option<Secret>,
     /// How long a request in flight may take when the service is asked to stop.
     pub grace: Duration,
+    /// Patterns of the jobs that this service runs.
+    pub jobs: Vec<String>,
+}
+
+impl DaemonConfig {
+    /// Tells whether this service runs a job, or leaves it to others.
+    pub fn runs(&self, job: &str) -> bool {
+        self.jobs
+            .iter()
+            .any(|pattern| wildcard_matches(pattern, job))
+    }
 }
 
 /// Who is told what happens.

@@ -23,7 +23,9 @@ pub(crate) fn compare(old: &Config, new: &Config) -> JobsDiff {
     for (name, job) in &new.jobs {
         match old.jobs.get(name) {
             None => diff.added.push(name.clone()),
-            Some(before) if timing(before) != timing(job) => diff.retimed.push(name.clone()),
+            Some(before) if timing(old, before) != timing(new, job) => {
+                diff.retimed.push(name.clone());
+            }
             // A settled job holds no secrets, so its whole text tells it from another.
             Some(before) if format!("{before:?}") != format!("{job:?}") => {
                 diff.changed.push(name.clone());
@@ -46,19 +48,19 @@ pub(crate) fn follow(agenda: &mut Agenda, diff: &JobsDiff, new: &Config, now: Ti
         agenda.remove(name);
     }
     for name in &diff.added {
-        agenda.add(name, timing(&new.jobs[name]), None, 0, now);
+        agenda.add(name, timing(new, &new.jobs[name]), None, 0, now);
     }
     for name in &diff.retimed {
-        agenda.change(name, timing(&new.jobs[name]), now);
+        agenda.change(name, timing(new, &new.jobs[name]), now);
     }
 }
 
-/// Takes the part of a job that says when it runs.
-pub(crate) fn timing(job: &JobConfig) -> Timing {
+/// Takes the part of a job that says when it runs here; one that is left to others is as a disabled one.
+pub(crate) fn timing(config: &Config, job: &JobConfig) -> Timing {
     Timing {
         schedule: job.schedule.clone(),
         jitter: job.jitter,
-        enabled: job.enabled,
+        enabled: job.enabled && config.daemon.runs(&job.name),
     }
 }
 
@@ -115,6 +117,22 @@ mod tests {
             changed: names(&["other"]),
         };
         assert_eq!(compare(&old, &new), expected);
+        // What another service takes over no longer starts here, and the other way round.
+        let few = config(
+            &[
+                job("same", hourly),
+                job("other", hourly),
+                "[daemon]\njobs = [\"o*\"]\n".to_owned(),
+            ]
+            .concat(),
+        );
+        let all = config(&[job("same", hourly), job("other", hourly)].concat());
+        let handed = JobsDiff {
+            retimed: names(&["same"]),
+            ..JobsDiff::default()
+        };
+        assert_eq!(compare(&all, &few), handed);
+        assert_eq!(compare(&few, &all), handed);
         assert_eq!(compare(&new, &new), JobsDiff::default());
     }
 }

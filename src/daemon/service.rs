@@ -19,7 +19,7 @@ use super::{LONGEST_SLEEP, MakeRun, ServiceOptions, reload};
 use crate::config::Config;
 use crate::model::without_addresses;
 use crate::notify::{Notifier, Telling};
-use crate::report::{instant, no_schedule};
+use crate::report::{LEFT, instant, no_schedule};
 use crate::run::{Outcome, RunError, RunReport, Runner, RunnerOptions, SyncOptions};
 use crate::signals::Asked;
 use crate::state::{Guard, LockError, Locks, Store};
@@ -168,7 +168,7 @@ impl Service {
             let status = store.job_status(name)?;
             agenda.add(
                 name,
-                reload::timing(job),
+                reload::timing(&config, job),
                 status.last_fire,
                 status.consecutive_failures,
                 now,
@@ -213,7 +213,17 @@ impl Service {
             next,
             "The service is running."
         );
+        self.tell_what_is_left();
         self.warn_of_idleness();
+    }
+
+    /// Says which jobs this service leaves to others, where there are any.
+    fn tell_what_is_left(&self) {
+        let jobs = self.config.jobs.keys().map(String::as_str);
+        let left: Vec<&str> = jobs.filter(|job| !self.config.daemon.runs(job)).collect();
+        if !left.is_empty() {
+            tracing::info!(jobs = left.join(", "), "Jobs are left to others.");
+        }
     }
 
     /// Says that nothing will ever happen, where that is so, and what changes it.
@@ -229,9 +239,15 @@ impl Service {
         if self.agenda.first(&|job| paused.contains(job)).is_some() {
             return None;
         }
-        let mut jobs = self.config.jobs.values();
-        if jobs.any(|job| job.schedule.is_some()) {
-            return Some("every job that has a schedule is paused or disabled".to_owned());
+        let jobs = self.config.jobs.values();
+        let mut scheduled = jobs.filter(|job| job.schedule.is_some()).peekable();
+        if scheduled.peek().is_some() {
+            let why = if scheduled.any(|job| self.config.daemon.runs(&job.name)) {
+                "every job that has a schedule is paused or disabled"
+            } else {
+                LEFT
+            };
+            return Some(why.to_owned());
         }
         let name = self.config.jobs.keys().next();
         Some(name.map_or_else(
@@ -466,6 +482,7 @@ impl Service {
         let next = self.first_words();
         tracing::info!(added, removed, changed, next, "The config was read again.");
         self.keep(None);
+        self.tell_what_is_left();
         self.warn_of_idleness();
     }
 

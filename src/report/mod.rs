@@ -71,7 +71,7 @@ pub use schedule::{write_schedule_json, write_schedule_text};
 pub use seal::is_sealed;
 pub use show::{ItemFilter, operations, write_show_json, write_show_text};
 pub use status::{
-    JobRow, JobState, Life, ServiceRow, ServiceStatus, StatusRow, no_schedule,
+    JobRow, JobState, LEFT, Life, ServiceRow, ServiceStatus, StatusRow, no_schedule,
     write_status_json, write_status_text,
 };
 pub use under_way::{UnderWayRow, under_way_words};

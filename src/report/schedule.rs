@@ -33,6 +33,9 @@ pub fn write_schedule_text(
     for job in jobs {
         let note = match (&job.paused, job.enabled) {
             (_, false) => " (disabled: the service leaves it out)".to_owned(),
+            _ if !job.runs_here => {
+                " (left to others: `jobs` below `[daemon]` does not name it)".to_owned()
+            }
             (Some(_), _) => " (paused: the service leaves it out)".to_owned(),
             _ if job.failures > 1 => {
                 format!(" (slowed down after {} failures in a row)", job.failures)
@@ -77,6 +80,7 @@ pub fn write_schedule_json(out: &mut dyn Write, jobs: &[JobRow], life: Life) -> 
         schedule: Option<&'a str>,
         time_zone: Option<&'a str>,
         enabled: bool,
+        runs_here: bool,
         paused: bool,
         consecutive_failures: u32,
         next: Vec<String>,
@@ -88,6 +92,7 @@ pub fn write_schedule_json(out: &mut dyn Write, jobs: &[JobRow], life: Life) -> 
             schedule: job.schedule.as_deref(),
             time_zone: job.schedule.as_ref().and_then(|_| job.zone.iana_name()),
             enabled: job.enabled,
+            runs_here: job.runs_here,
             paused: job.paused.is_some(),
             consecutive_failures: job.failures,
             next: job.next.iter().map(Timestamp::to_string).collect(),

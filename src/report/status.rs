@@ -85,6 +85,8 @@ pub struct JobRow {
     pub schedule: Option<String>,
     /// Whether the service runs it.
     pub enabled: bool,
+    /// Whether `daemon.jobs` names it; others run it where not.
+    pub runs_here: bool,
     /// The next fires, the nearest first, with the zone of the schedule.
     pub next: Vec<Timestamp>,
     /// The zone of the schedule.
@@ -106,7 +108,7 @@ pub struct JobRow {
 impl JobRow {
     /// Tells whether the service would start the job by itself.
     pub(crate) fn will_fire(&self) -> bool {
-        self.enabled && self.schedule.is_some() && self.paused.is_none()
+        self.enabled && self.runs_here && self.schedule.is_some() && self.paused.is_none()
     }
 
     /// Tells whether a person has to look at the job.
@@ -321,7 +323,7 @@ fn service_text(
         ),
         Life::Never => {
             let why = if jobs.iter().any(|job| job.schedule.is_some()) {
-                "every job that has a schedule is paused or disabled"
+                "every job that has a schedule is paused, disabled or left to others"
             } else {
                 "no job has a schedule"
             };
@@ -342,7 +344,13 @@ fn nothing_fires(jobs: &[JobRow]) -> Option<String> {
         return Some("the config has no job".to_owned());
     };
     let scheduled = |job: &&JobRow| job.schedule.is_some();
-    if let Some(job) = jobs.iter().filter(scheduled).find(|job| job.enabled) {
+    if jobs.iter().any(|job| scheduled(&job))
+        && !jobs.iter().filter(scheduled).any(|job| job.runs_here)
+    {
+        return Some(LEFT.to_owned());
+    }
+    let mut here = jobs.iter().filter(scheduled).filter(|job| job.runs_here);
+    if let Some(job) = here.find(|job| job.enabled) {
         return Some(format!(
             "every job that has a schedule is paused or disabled; `{ROSTERD} resume {}` ends a pause",
             in_shell(&job.job)
@@ -356,6 +364,10 @@ fn nothing_fires(jobs: &[JobRow]) -> Option<String> {
     }
     Some(no_schedule(&job.job))
 }
+
+/// Why nothing fires where `daemon.jobs` names no job that has a schedule.
+pub const LEFT: &str = "every job that has a schedule is left to others; \
+     `jobs = [\"*\"]` below `[daemon]` has this service run all of them";
 
 /// Says that no job has a schedule, and which line gives one to a job.
 pub fn no_schedule(job: &str) -> String {
@@ -431,6 +443,7 @@ fn next_words(job: &JobRow, life: Life, now: Timestamp) -> String {
     match job.next.first() {
         _ if job.schedule.is_none() => "by hand only".to_owned(),
         _ if !job.enabled => "disabled".to_owned(),
+        _ if !job.runs_here => "left to others".to_owned(),
         _ if job.paused.is_some() => "when resumed".to_owned(),
         Some(_) if !life.is_alive() => "no service".to_owned(),
         Some(next) => {
@@ -495,6 +508,8 @@ pub struct StatusRow {
     pub schedule: Option<String>,
     /// Whether the service runs it.
     pub enabled: bool,
+    /// Whether `daemon.jobs` names it; others run it where not.
+    pub runs_here: bool,
     /// Why it is paused.
     pub paused_reason: Option<String>,
     /// Since when it is paused.
@@ -522,7 +537,7 @@ pub struct StatusRow {
 impl StatusRow {
     /// Tells whether the service would start the job by itself.
     pub(crate) fn will_fire(&self) -> bool {
-        self.enabled && self.schedule.is_some() && self.paused_reason.is_none()
+        self.enabled && self.runs_here && self.schedule.is_some() && self.paused_reason.is_none()
     }
 
     /// Says how a job fares.
@@ -536,6 +551,7 @@ impl StatusRow {
             last_run: job.last_run.as_ref().map(RunRow::new),
             schedule: job.schedule.clone(),
             enabled: job.enabled,
+            runs_here: job.runs_here,
             paused_reason: job.paused.as_ref().map(|paused| paused.reason.clone()),
             paused_since: job.paused.as_ref().map(|paused| paused.since.to_string()),
             consecutive_failures: job.failures,

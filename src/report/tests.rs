@@ -1043,6 +1043,7 @@ fn job_rows() -> Vec<JobRow> {
         state: JobState::Ok,
         schedule: Some("*/15 * * * *".to_owned()),
         enabled: true,
+        runs_here: true,
         next: vec![after(900), after(1800)],
         zone,
         paused: None,
@@ -1284,6 +1285,26 @@ fn a_refused_config_and_a_dead_channel_need_a_person_in_every_format() {
     status.wrong_config = Some("No such key.".to_owned());
     assert_eq!(json(&status)["needs_a_person"], true);
     assert_eq!(json(&status)["wrong_config"], "No such key.");
+}
+
+#[test]
+fn what_is_left_to_others_is_said_and_wants_no_service_here() {
+    let mut rows = job_rows();
+    rows[0].runs_here = false;
+    let alive = Life::of(Some(service(116, None)), after(120));
+    let text = written(|out| write_status_text(out, &status_of(&rows, alive), after(120)));
+    assert!(
+        text.contains("left to others") && !text.contains("07:15"),
+        "{text}"
+    );
+    insta::assert_snapshot!(text.lines().nth(1).unwrap(), @r#"Nothing will ever fire: every job that has a schedule is left to others; `jobs = ["*"]` below `[daemon]` has this service run all of them."#);
+    let json = written(|out| write_status_json(out, &status_of(&rows, alive), after(120)));
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["jobs"][0]["runs_here"], false);
+    assert_eq!(json["jobs"][0]["next"], serde_json::Value::Null);
+    let never = Life::of(None, after(120));
+    assert!(!status_of(&rows, never).needs_a_person());
+    insta::assert_snapshot!(written(|out| write_schedule_text(out, &rows[..1], Some(never), after(120))).lines().next().unwrap(), @"crm-to-mail: */15 * * * * in Europe/Berlin (left to others: `jobs` below `[daemon]` does not name it)");
 }
 
 #[test]

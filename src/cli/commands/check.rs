@@ -364,7 +364,7 @@ fn document(findings: &Findings, code: ExitCode) -> Value {
         .iter()
         .map(|job| {
             let next: Vec<String> = job.next.iter().map(ToString::to_string).collect();
-            let mut row = json!({"job": job.job, "schedule": job.schedule, "enabled": job.enabled, "next": next});
+            let mut row = json!({"job": job.job, "schedule": job.schedule, "enabled": job.enabled, "runs_here": job.runs_here, "next": next});
             match findings.predictions.get(&job.job) {
                 Some(Ok(prediction)) => {
                     row["reads"] = json!(prediction.reads);

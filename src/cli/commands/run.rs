@@ -31,6 +31,16 @@ pub(crate) async fn cmd_run(context: &Context, _args: &RunArgs) -> Result<ExitCo
         )
         .hint(hint(&config)));
     }
+    let mut here = config
+        .jobs
+        .values()
+        .filter(|job| config.daemon.runs(&job.name));
+    if !here.any(|job| job.enabled && job.schedule.is_some()) {
+        return Err(CommandError::usage(
+            "there is nothing to run: `daemon.jobs` leaves every job that is enabled and has a schedule to others",
+        )
+        .hint("have a pattern of `jobs` below `[daemon]` match the name of such a job; `[\"*\"]` matches all"));
+    }
     let busy = RunError::Busy(String::new()).exit_code();
     match daemon::run(config, context.global.state.clone()).await {
         Ok(code) if code == busy => Ok(ExitCode::Busy),

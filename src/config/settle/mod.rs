@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use super::diagnostics::Sink;
 use super::keys::{self, Side};
 use super::raw::{Item, Section};
-use super::settled::{Config, DaemonConfig, Secret, SecretSource};
+use super::settled::{Config, DaemonConfig, Secret, SecretSource, wildcard_matches};
 use crate::model::ProviderKind;
 
 pub(super) use creation::missing_defaults;
@@ -191,7 +191,12 @@ pub(super) fn settle(root: &Section, text: &str, file: &Path, sink: &mut Sink) -
             Some(hint.to_owned()),
         );
     }
-    let daemon = daemon(&mut settling, &root.table("daemon"));
+    let names: Vec<&str> = root
+        .tables("jobs")
+        .iter()
+        .map(|(name, _)| name.value.as_str())
+        .collect();
+    let daemon = daemon(&mut settling, &root.table("daemon"), &names);
     let notify = notify::settle(&mut settling, &root.table("notify"));
     if settling.sink.errors() > before {
         return None;
@@ -209,7 +214,7 @@ pub(super) fn settle(root: &Section, text: &str, file: &Path, sink: &mut Sink) -
     Some(config)
 }
 
-fn daemon(settling: &mut Settling<'_>, section: &Section) -> DaemonConfig {
+fn daemon(settling: &mut Settling<'_>, section: &Section, names: &[&str]) -> DaemonConfig {
     let listen = match section.item("listen") {
         Some(Item::Listen(listen)) => Some(listen),
         _ => None,
@@ -228,11 +233,28 @@ fn daemon(settling: &mut Settling<'_>, section: &Section) -> DaemonConfig {
         );
     }
     let hosts = section.texts("hosts").into_iter();
+    let jobs = section.texts("jobs");
+    for pattern in jobs.iter().filter(|pattern| pattern.value.trim() != "*") {
+        if !names
+            .iter()
+            .any(|name| wildcard_matches(&pattern.value, name))
+        {
+            settling.sink.warn(
+                &pattern.span,
+                format!(
+                    "`daemon.jobs` names no job of the config by `{}`.",
+                    pattern.value
+                ),
+                Some("write the name of a job, or a pattern with * and ?".to_owned()),
+            );
+        }
+    }
     DaemonConfig {
         listen,
         hosts: hosts.map(|name| name.value.to_lowercase()).collect(),
         admin_token: settling.secret(section, "admin_token"),
         grace: section.duration("grace"),
+        jobs: jobs.into_iter().map(|pattern| pattern.value).collect(),
     }
 }
 

@@ -31,6 +31,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!(config.retention, Duration::from_hours(400 * 24));
     assert_eq!(config.daemon.listen, None, "no HTTP that nobody asked for");
     assert!(config.daemon.hosts.is_empty());
+    assert!(config.daemon.runs("any job at all"));
     assert_eq!(config.daemon.grace, Duration::from_secs(30));
     assert!(config.daemon.admin_token.is_none());
     assert!(
@@ -203,6 +204,28 @@ fn the_service_and_whom_it_tells_have_effect() {
     assert!(warnings.is_empty(), "{warnings:?}");
     let (_, warnings) = parse(SMALL, Path::new("rosterd.toml")).unwrap();
     assert!(warnings.is_empty(), "defaults are no reason to warn");
+}
+
+#[test]
+fn a_service_runs_the_jobs_that_its_patterns_name() {
+    let jobs = |patterns: &str| {
+        let text = format!("{SMALL}[daemon]\njobs = {patterns}\n");
+        parse(&text, Path::new("rosterd.toml")).unwrap()
+    };
+    let name = parse(SMALL, Path::new("rosterd.toml")).unwrap().0;
+    let name = name.jobs.keys().next().unwrap().clone();
+    let (config, warnings) = jobs(&format!("[\"{}*\"]", &name[..1]));
+    assert!(warnings.is_empty(), "{warnings:?}");
+    assert!(config.daemon.runs(&name) && !config.daemon.runs("~"));
+    let (config, warnings) = jobs("[\"nobody-?\"]");
+    assert!(!config.daemon.runs(&name) && config.daemon.runs("nobody-1"));
+    let said = format!("{warnings:?}");
+    assert!(
+        said.contains("names no job of the config by `nobody-?`"),
+        "{said}"
+    );
+    let (config, _) = jobs("[]");
+    assert!(!config.daemon.runs(&name));
 }
 
 #[test]

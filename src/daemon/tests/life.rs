@@ -270,3 +270,26 @@ async fn jobs_come_and_go_while_a_run_goes_on() {
     last.sort();
     assert_eq!(last, ["crm-to-mail 10:45 done", "other 10:45 done"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_is_left_to_others_starts_when_a_reload_takes_it_over() {
+    let others = "jobs = [\"other-*\"]\n".to_owned() + &only(QUARTERLY);
+    let bench = Bench::of(&others);
+    let (ask, served) = bench.start();
+    sleep(minutes(20)).await;
+    assert_eq!(bench.told(), [""; 0]);
+    bench.change(QUARTERLY);
+    ask.send(Asked::Reload).unwrap();
+    sleep(minutes(15)).await;
+    assert_eq!(
+        bench.told(),
+        ["10:30 done"],
+        "what others ran is not made up for"
+    );
+    bench.change_jobs(&others);
+    ask.send(Asked::Reload).unwrap();
+    sleep(minutes(30)).await;
+    ask.send(Asked::Stop).unwrap();
+    served.await.unwrap().unwrap();
+    assert_eq!(bench.told(), ["10:30 done"]);
+}

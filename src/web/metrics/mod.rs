@@ -133,7 +133,7 @@ const METRICS: &[Metric] = &[
         "rosterd_job_next_fire_timestamp_seconds",
         Kind::Gauge,
         &["job"],
-        "When the job starts next; not there for a job that starts by hand only, is paused or is disabled.",
+        "When the job starts next; not there for a job that starts by hand only, is paused, is disabled or is left to others.",
     ),
     metric(
         "rosterd_job_last_run_timestamp_seconds",

@@ -269,6 +269,7 @@ pub(super) fn next(out: &mut String, job: &JobView, reader: &Reader<'_>) -> fmt:
     match &status.next {
         _ if status.schedule.is_none() => write!(out, "by hand only"),
         _ if !status.enabled => write!(out, "disabled in the config"),
+        _ if !status.runs_here => write!(out, "left to others by <code>daemon.jobs</code>"),
         _ if status.paused_reason.is_some() => write!(out, "when resumed"),
         None => write!(out, "not while no service runs"),
         Some(next) => {

@@ -82,6 +82,7 @@ pub(super) fn job_row(
         state: JobState::of(&status, paused.is_some(), running),
         schedule: job.schedule.as_ref().map(ToString::to_string),
         enabled: job.enabled,
+        runs_here: config.daemon.runs(&job.name),
         next: next_fires(job, &status, now, fires),
         zone: job
             .schedule

@@ -168,6 +168,42 @@ fn a_service_without_a_schedule_has_nothing_to_run() {
 }
 
 #[test]
+fn a_job_that_is_left_to_others_is_shown_as_such_and_not_run_here() {
+    let bed = Bed::new();
+    let here = |patterns: &str| {
+        let config = bed.config("schedule = \"*/15 * * * *\"");
+        bed.write(
+            "rosterd.toml",
+            &format!("{config}\n[daemon]\njobs = {patterns}\n"),
+        );
+    };
+    here("[\"other-*\"]");
+    let ended = bed.line("run");
+    let said = ended.complaint(2);
+    assert!(said.contains("`daemon.jobs` leaves every job"), "{said}");
+    assert!(said.contains("`[\"*\"]` matches all"), "{said}");
+    let check = bed.line("check");
+    check.assert(0);
+    let said = format!("{}{}", check.out, check.err);
+    assert!(
+        said.contains("names no job of the config by `other-*`"),
+        "{said}"
+    );
+    assert!(said.contains("left to others"), "{said}");
+    let status = bed.line("status --check");
+    status.assert(0);
+    assert!(status.out.contains("left to others"), "{}", status.out);
+    let schedule = bed.line("schedule --format json").json(&["jobs"]);
+    assert_eq!(schedule["jobs"][0]["runs_here"], false);
+
+    here("[\"crm-*\"]");
+    bed.line("status --check").assert(1);
+    let status = bed.line("status --format json").json(&["jobs"]);
+    assert_eq!(status["jobs"][0]["runs_here"], true);
+    assert_eq!(status["needs_a_person"], true, "no service is there");
+}
+
+#[test]
 fn one_account_under_two_names_is_no_job() {
     let bed = Bed::new();
     let [password, token] = bed.secrets();

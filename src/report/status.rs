@@ -95,6 +95,8 @@ pub struct JobRow {
     pub paused: Option<PausedRecord>,
     /// The run that was started last.
     pub last_run: Option<RunRecord>,
+    /// The run whose refusal stands.
+    pub refused: Option<RunRecord>,
     /// How many runs in a row have failed, for which the next ones are further apart.
     pub failures: u32,
     /// What waits for a person.
@@ -114,6 +116,8 @@ impl JobRow {
     /// Tells whether a person has to look at the job.
     fn needs_a_person(&self) -> bool {
         matches!(self.state, JobState::Failing | JobState::Refused)
+            // The next try of one that fails settles nothing before its end.
+            || (self.state == JobState::Running && self.failures > 0)
             || self.waiting.open > 0
             // Also of a job that is paused: opt-outs may wait behind it.
             || self.waiting.approval.is_some()

@@ -1010,6 +1010,7 @@ fn a_job_is_what_its_last_run_and_its_lock_say() {
 
     let status = |outcome: Option<state::Outcome>, failures: u32| state::JobStatus {
         last_run: Some(run_record(outcome)),
+        refused: None,
         consecutive_failures: failures,
         last_fire: None,
     };
@@ -1048,6 +1049,7 @@ fn job_rows() -> Vec<JobRow> {
         zone,
         paused: None,
         last_run: Some(run_record(Some(state::Outcome::Done))),
+        refused: None,
         failures: 0,
         waiting: state::Waiting::default(),
         undo_open: None,

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension};
 use super::Store;
 use super::convert::{optional_time, stamp, time};
 use super::error::{Fault, StateError};
-use super::runs::{EMPTY_PLAN, Outcome, RUN_COLUMNS, RunRecord, read_run};
+use super::runs::{EMPTY_PLAN, Outcome, RUN_COLUMNS, RunRecord, UNDO, read_run};
 use super::{accounts, base, change};
 use crate::plan::base::Origin;
 
@@ -27,6 +27,9 @@ pub struct PausedRecord {
 pub struct JobStatus {
     /// The run that was started last.
     pub last_run: Option<RunRecord>,
+    /// The run whose refusal stands: no later one went through. One that goes on, failed or was
+    /// stopped settles nothing, and neither does one that was refused for taking a run back.
+    pub refused: Option<RunRecord>,
     /// How many runs in a row have failed; runs that were busy or interrupted say nothing.
     pub consecutive_failures: u32,
     /// The fire of the schedule that was taken last.
@@ -137,7 +140,12 @@ impl Store {
             while let Some(row) = rows.next()? {
                 let run = read_run(row)?;
                 let outcome = run.outcome;
-                status.last_run.get_or_insert(run);
+                if status.last_run.is_none() {
+                    status.last_run = Some(run.clone());
+                }
+                if outcome == Some(Outcome::Refused) && run.trigger != UNDO {
+                    status.refused = Some(run);
+                }
                 match outcome {
                     Some(Outcome::Failed) => status.consecutive_failures += 1,
                     None | Some(Outcome::Busy | Outcome::Interrupted) => {}

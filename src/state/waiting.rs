@@ -16,16 +16,16 @@ pub struct Waiting {
     pub blocked: u64,
     /// Those of which a person said that they may stay so.
     pub accepted: u64,
-    /// The approval that the refusal of the last run offered, while it can be used.
+    /// The approval that the refusal that stands offered, while it can be used.
     pub approval: Option<String>,
 }
 
 impl Store {
-    /// Counts what of a job waits for a person now; `last_run` is the one that was started last.
+    /// Counts what of a job waits for a person now; `refused` is the run whose refusal stands.
     pub fn waiting(
         &self,
         job: &str,
-        last_run: Option<&RunRecord>,
+        refused: Option<&RunRecord>,
         now: Timestamp,
     ) -> Result<Waiting, StateError> {
         self.read(|connection| {
@@ -38,7 +38,7 @@ impl Store {
                 )?
                 .query_row([job], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
             // That of a refused undo is used by `apply` alone.
-            let refused = last_run
+            let refused = refused
                 .filter(|run| run.outcome == Some(Outcome::Refused) && run.trigger != UNDO);
             let offered = refused.and_then(|run| run.refusals().first()?["approval"].as_str());
             let approval = match offered {

@@ -184,8 +184,8 @@ async fn approved(state: &WebState, job: &str, approval: &str) -> Result<(), Pro
     let (name, now) = (job.to_owned(), state.now());
     let offered = state
         .read(move |store| {
-            let last = store.job_status(&name)?.last_run;
-            Ok(store.waiting(&name, last.as_ref(), now)?.approval)
+            let refused = store.job_status(&name)?.refused;
+            Ok(store.waiting(&name, refused.as_ref(), now)?.approval)
         })
         .await?;
     if offered.as_deref() != Some(approval) {

@@ -236,6 +236,29 @@ fn failures_in_a_row_are_counted_over_runs_that_say_something() {
 }
 
 #[test]
+fn a_refusal_stands_until_a_later_run_goes_through() {
+    for (later, stands) in [
+        (None, true),
+        (Some(Outcome::Failed), true),
+        (Some(Outcome::Busy), true),
+        (Some(Outcome::Interrupted), true),
+        (Some(Outcome::Done), false),
+        (Some(Outcome::Partial), false),
+    ] {
+        let store = Store::in_memory();
+        run(&store, "a", "job", 0, Some(Outcome::Refused));
+        run(&store, "b", "job", 10, later);
+        let status = store.job_status("job").unwrap();
+        assert_eq!(status.last_run.unwrap().id, "b");
+        assert_eq!(
+            status.refused.map(|run| run.id),
+            stands.then(|| "a".to_owned()),
+            "{later:?}"
+        );
+    }
+}
+
+#[test]
 fn whatever_shows_that_the_provider_answers_ends_a_row_of_failures() {
     for (outcome, failures) in [
         (Outcome::Done, 0),

@@ -107,7 +107,7 @@ impl JobPage {
                 out,
                 "<p>… and {} more: <code>rosterd links {}</code> lists all of them.</p>",
                 grouped(left),
-                Escaped(&self.groups.job)
+                Escaped(&crate::report::in_shell(&self.groups.job))
             )?;
         }
         writeln!(out, "</section>")

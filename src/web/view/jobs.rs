@@ -60,7 +60,7 @@ pub(super) fn job_row(
     let (status, paused, waiting) = match store {
         Some(store) => {
             let status = store.job_status(&job.name)?;
-            let waiting = store.waiting(&job.name, status.last_run.as_ref(), now)?;
+            let waiting = store.waiting(&job.name, status.refused.as_ref(), now)?;
             (status, store.paused(&job.name)?, waiting)
         }
         None => (JobStatus::default(), None, Waiting::default()),
@@ -91,6 +91,7 @@ pub(super) fn job_row(
         paused,
         failures: status.consecutive_failures,
         last_run: status.last_run,
+        refused: status.refused,
         waiting,
         undo_open: undo_open.flatten(),
         under_way,

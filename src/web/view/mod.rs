@@ -61,7 +61,7 @@ pub struct JobView {
     pub slowed: bool,
     /// What its last run did, in words; nothing where there was no run or it did nothing.
     pub did: Option<String>,
-    /// How many opt-outs wait behind the refusal of its last run.
+    /// How many opt-outs wait behind the refusal that stands.
     pub waiting_opt_outs: u64,
 }
 
@@ -146,7 +146,10 @@ impl View<'_> {
             time_zone: zone.map(|zone| zone.iana_name().unwrap_or("UTC").to_owned()),
             slowed: row.failures > 0 && job.schedule.is_some(),
             did: did.filter(|words| words != "-"),
-            waiting_opt_outs: last.map_or(0, crate::state::RunRecord::waiting_opt_outs),
+            waiting_opt_outs: row
+                .refused
+                .as_ref()
+                .map_or(0, crate::state::RunRecord::waiting_opt_outs),
         }
     }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::View;
 use crate::report::FORMAT_VERSION;
-use crate::state::{Outcome, RunRecord, StateError};
+use crate::state::{RunRecord, StateError};
 
 /// A guard that refused.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ pub struct RefusedGuard {
     pub explanation: String,
 }
 
-/// The refusal of a job's last run.
+/// The refusal that a job waits with, also while a later run goes on.
 #[derive(Clone, Debug, Serialize)]
 pub struct Refusal {
     /// The version of the format.
@@ -48,14 +48,14 @@ pub struct Refusal {
 }
 
 impl View<'_> {
-    /// Gathers what a job's last run was refused for; nothing where it was not.
+    /// Gathers the refusal that a job waits with; nothing where none stands.
     pub fn refusal(&self, job: &str) -> Result<Option<Refusal>, StateError> {
         let Some(store) = self.store else {
             return Ok(None);
         };
-        let last = store.job_status(job)?.last_run;
-        let refused = last.filter(|run| run.outcome == Some(Outcome::Refused));
-        let Some(run) = refused else { return Ok(None) };
+        let Some(run) = store.job_status(job)?.refused else {
+            return Ok(None);
+        };
         let approval = store.waiting(job, Some(&run), self.now)?.approval;
         Ok(Some(refusal_of(&run, approval)))
     }

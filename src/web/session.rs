@@ -330,16 +330,18 @@ fn forged(session: &SignedIn) -> Problem {
     )
 }
 
-/// Checks the admin token in the header `Authorization`; nothing where there is none.
+/// Checks the admin token in the header `Authorization`; nothing where there is none. What is of another
+/// scheme is meant for a proxy that passes it on, and no try at the token.
 fn bearer(parts: &Parts, state: &WebState) -> Result<Option<Who>, Problem> {
     let Some(sent) = parts.headers.get(header::AUTHORIZATION) else {
         return Ok(None);
     };
-    let sent = sent.to_str().unwrap_or_default();
-    let sent = match sent.split_once(' ') {
-        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
-        _ => "",
-    };
+    let sent = sent.to_str().unwrap_or_default().trim();
+    let (scheme, token) = sent.split_once(' ').unwrap_or((sent, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(None);
+    }
+    let sent = token.trim();
     match try_token(state, peer(parts), sent) {
         Tried::Right => Ok(Some(Who::Bearer)),
         Tried::Wrong => Err(Problem::new(

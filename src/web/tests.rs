@@ -261,6 +261,24 @@ async fn wrong_tokens_are_slowed_down_wherever_they_are_sent() {
 }
 
 #[tokio::test]
+async fn a_login_at_a_proxy_in_front_is_no_try_at_the_token() {
+    let bench = Bench::new();
+    let cookie = bench.cookie().await;
+    for _ in 0..10 {
+        let request = Request::get("/api/v1/status").header("cookie", &cookie);
+        let request = request.header("authorization", "Basic b3BzOnNlc2FtZQ==");
+        assert_eq!(bench.send(request, "").await.status, StatusCode::OK);
+        let basic = "Basic b3BzOnNlc2FtZQ==";
+        let reply = bench.get_with("/metrics", "authorization", basic).await;
+        assert_eq!(reply.status, StatusCode::OK);
+        let stranger = bench.get_with("/api/v1/status", "authorization", basic);
+        assert_eq!(stranger.await.status, StatusCode::UNAUTHORIZED);
+    }
+    let reply = bench.sign_in("open%20sesame").await;
+    assert_eq!(reply.header("location"), "/");
+}
+
+#[tokio::test]
 async fn a_change_takes_the_token_of_the_session_or_the_admin_token() {
     let bench = Bench::new();
     let cookie = bench.cookie().await;

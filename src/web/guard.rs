@@ -153,11 +153,16 @@ fn is_ours(host: &str, address: Option<SocketAddr>, names: &[String]) -> bool {
         return true;
     }
     if let Ok(asked) = name.parse::<IpAddr>() {
-        // Nobody can point somebody else's address here, so it is enough that one listens on all.
+        // Nobody can point somebody else's address here, so it is enough that one listens on all. That
+        // of a proxy is in the config.
         let listens = address.map(|address| address.ip());
-        return asked.is_loopback() || listens.is_some_and(|ip| ip == asked || ip.is_unspecified());
+        let mut known = names.iter().filter_map(|name| name.parse::<IpAddr>().ok());
+        return asked.is_loopback()
+            || listens.is_some_and(|ip| ip == asked || ip.is_unspecified())
+            || known.any(|known| known == asked);
     }
-    names.iter().any(|known| known.eq_ignore_ascii_case(name))
+    let mut known = names.iter().map(|known| known.trim_end_matches('.'));
+    known.any(|known| known.eq_ignore_ascii_case(name))
 }
 
 /// Tells whether a request that changes something was made by a page of this listener, or by no
@@ -191,7 +196,8 @@ mod tests {
         let loopback = Some("127.0.0.1:8087".parse().unwrap());
         let everywhere = Some("0.0.0.0:80".parse().unwrap());
         let inside = Some("192.0.2.1:8087".parse().unwrap());
-        let names = ["rosterd.example.org".to_owned()];
+        let names = ["rosterd.example.org", "dotted.example.org.", "203.0.113.9"];
+        let names = names.map(str::to_owned);
         for (host, address, expected) in [
             ("127.0.0.1:8087", loopback, true),
             ("localhost", loopback, true),
@@ -200,6 +206,9 @@ mod tests {
             ("127.9.9.9", loopback, true),
             ("rosterd.example.org", loopback, true),
             ("Rosterd.Example.org.:443", loopback, true),
+            ("dotted.example.org", loopback, true),
+            ("203.0.113.9:8443", loopback, true),
+            ("203.0.113.8", loopback, false),
             ("evil.example", loopback, false),
             ("localhost.evil.example", loopback, false),
             ("127.0.0.1.evil.example", loopback, false),

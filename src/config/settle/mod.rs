@@ -232,7 +232,6 @@ fn daemon(settling: &mut Settling<'_>, section: &Section, names: &[&str]) -> Dae
             Some(hint.to_owned()),
         );
     }
-    let hosts = section.texts("hosts").into_iter();
     let jobs = section.texts("jobs");
     for pattern in jobs.iter().filter(|pattern| pattern.value.trim() != "*") {
         if !names
@@ -249,13 +248,37 @@ fn daemon(settling: &mut Settling<'_>, section: &Section, names: &[&str]) -> Dae
             );
         }
     }
+    let hosts = section.texts("hosts");
+    for host in hosts.iter().filter(|host| !is_host(&host.value)) {
+        settling.sink.error(
+            &host.span,
+            format!(
+                "`daemon.hosts` holds `{}`, and no request ever names a host like that.",
+                host.value
+            ),
+            Some(
+                "give the bare name or address, such as rosterd.example.org, one for each name"
+                    .to_owned(),
+            ),
+        );
+    }
     DaemonConfig {
         listen,
-        hosts: hosts.map(|name| name.value.to_lowercase()).collect(),
+        hosts: hosts
+            .into_iter()
+            .map(|name| name.value.to_lowercase())
+            .collect(),
         admin_token: settling.secret(section, "admin_token"),
         grace: section.duration("grace"),
         jobs: jobs.into_iter().map(|pattern| pattern.value).collect(),
     }
+}
+
+/// Tells whether a text is how a request names a host, without its port.
+fn is_host(text: &str) -> bool {
+    let letters =
+        |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
+    text.chars().all(letters) || text.parse::<std::net::IpAddr>().is_ok()
 }
 
 /// Makes the table of a job in which nothing was typed.

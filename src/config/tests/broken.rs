@@ -443,6 +443,19 @@ fn addresses_are_encrypted_and_complete() {
        |
        = hint: add `admin_token`, or listen on 127.0.0.1
     "#);
+    assert_snapshot!(with("[daemon]\nhosts = [\"rosterd.example.org\", \"192.0.2.7\", \"2001:db8::7\", \"https://rosterd.example.org\"]\n"), @r#"
+    error: `daemon.hosts` holds `https://rosterd.example.org`, and no request ever names a host like that.
+      --> rosterd.toml:14:61
+       |
+    14 | hosts = ["rosterd.example.org", "192.0.2.7", "2001:db8::7", "https://rosterd.example.org"]
+       |                                                             ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+       |
+       = hint: give the bare name or address, such as rosterd.example.org, one for each name
+    "#);
+    for host in ["rosterd.example.org:8443", "*.example.org", "two words"] {
+        let told = with(&format!("[daemon]\nhosts = [{host:?}]\n"));
+        assert!(told.contains("`daemon.hosts` holds"), "{host}: {told}");
+    }
     assert_snapshot!(with("[notify]\nalive = \"http://ping.example.org\"\n[providers.crm.http]\nconcurrency = 5\ntimeout = \"0s\"\n"), @r#"
     error: `notify.alive` would send secrets and personal data unencrypted.
       --> rosterd.toml:14:9

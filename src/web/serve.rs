@@ -91,7 +91,7 @@ pub(super) async fn serve(
             }
         };
         let Ok(place) = room.clone().try_acquire_owned() else {
-            turn_away(&stream);
+            turn_away(stream);
             continue;
         };
         // Small answers are not to wait for more to send.
@@ -107,8 +107,11 @@ pub(super) async fn serve(
 }
 
 /// Tells one client too many so, as far as that takes no time.
-fn turn_away(stream: &TcpStream) {
-    drop(stream.try_write(FULL));
+fn turn_away(stream: TcpStream) {
+    // The runtime has not heard yet that it can be written to, and would say that it can't.
+    if let Ok(mut stream) = stream.into_std() {
+        drop(io::Write::write(&mut stream, FULL));
+    }
 }
 
 /// Tells whether a connection was lost before it was taken, which concerns nobody else.
@@ -338,6 +341,27 @@ mod tests {
             assert_eq!(took, 0);
             served.await.unwrap();
         }
+    }
+
+    #[tokio::test]
+    async fn one_client_too_many_is_told_so() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, limits) = (
+            CancellationToken::new(),
+            Limits {
+                connections: 0,
+                ..Limits::default()
+            },
+        );
+        let served = tokio::spawn(serve(listener, Router::new(), limits, stop.clone()));
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let mut text = String::new();
+        client.read_to_string(&mut text).await.unwrap();
+        assert!(text.starts_with("HTTP/1.1 503 "), "{text:?}");
+        assert!(text.contains("Retry-After: 5"), "{text}");
+        stop.cancel();
+        served.await.unwrap();
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,7 +1,7 @@
 //! Questions to the state database, and the few changes that a person makes to it, on threads where
 //! they hold up nobody.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -47,7 +47,13 @@ pub(super) struct Readers {
 
 struct Shared {
     path: PathBuf,
-    idle: Mutex<Vec<Store>>,
+    idle: Mutex<Vec<Lent>>,
+}
+
+/// A connection, and which file it is to.
+struct Lent {
+    store: Store,
+    file: File,
 }
 
 impl Readers {
@@ -92,13 +98,10 @@ impl Readers {
         let asked = tokio::task::spawn_blocking(move || {
             // Held until the question is answered, whether somebody still waits for that or not.
             let _turn = turn;
-            let store = match shared.take() {
-                Some(store) => store,
-                None => Store::open_read_only(&shared.path)?.ok_or(ReadError::Gone)?,
-            };
+            let lent = shared.take()?;
             // One that went wrong is not used again: its file may have been put back meanwhile.
-            let answer = work(&store)?;
-            shared.put_back(store);
+            let answer = work(&lent.store)?;
+            shared.put_back(lent);
             Ok(answer)
         });
         let answer = asked.await.unwrap_or(Err(ReadError::Broken));
@@ -119,13 +122,77 @@ impl Readers {
 }
 
 impl Shared {
-    fn take(&self) -> Option<Store> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.pop()
+    /// Lends a connection to the file that has the name now. A file that was taken away, or put in
+    /// another's place, goes on to answer whoever had it open.
+    fn take(&self) -> Result<Lent, ReadError> {
+        let file = File::at(&self.path).ok_or(ReadError::Gone)?;
+        let idle = {
+            let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            idle.retain(|lent| lent.file == file);
+            idle.pop()
+        };
+        if let Some(lent) = idle {
+            return Ok(lent);
+        }
+        let store = Store::open_read_only(&self.path)?.ok_or(ReadError::Gone)?;
+        Ok(Lent { store, file })
     }
 
-    fn put_back(&self, store: Store) {
+    fn put_back(&self, lent: Lent) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.push(store);
+        idle.push(lent);
+    }
+}
+
+/// Which file a name leads to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct File {
+    #[cfg(unix)]
+    device: u64,
+    #[cfg(unix)]
+    number: u64,
+}
+
+impl File {
+    #[cfg(unix)]
+    fn at(path: &Path) -> Option<File> {
+        use std::os::unix::fs::MetadataExt as _;
+        let metadata = path.metadata().ok()?;
+        Some(File {
+            device: metadata.dev(),
+            number: metadata.ino(),
+        })
+    }
+
+    /// Elsewhere a file that is open can't be taken away.
+    #[cfg(not(unix))]
+    fn at(path: &Path) -> Option<File> {
+        path.metadata().ok().map(|_| File {})
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_database_that_is_gone_or_another_one_answers_nobody_any_more() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("rosterd.db");
+        let open = || Store::open(&path, Timestamp::UNIX_EPOCH).unwrap();
+        let readers = Readers::new(Arc::new(open()));
+        let paused = async || readers.read(Store::paused_jobs).await;
+        assert!(paused().await.unwrap().is_empty());
+        for end in ["", "-wal", "-shm"] {
+            drop(std::fs::remove_file(format!("{}{end}", path.display())));
+        }
+        assert!(matches!(paused().await, Err(ReadError::Gone)));
+        let other = open();
+        other
+            .set_paused("crm-to-mail", Some("moved"), Timestamp::UNIX_EPOCH)
+            .unwrap();
+        assert!(paused().await.unwrap().contains("crm-to-mail"));
     }
 }

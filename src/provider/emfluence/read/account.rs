@@ -80,6 +80,9 @@ impl Scanned {
     }
 }
 
+/// After how many look-ups in a row that brought no answer it is asked whether the token is still good.
+const DOUBT: u64 = 3;
+
 impl Emfluence {
     /// Reads the state of the account and the profiles in whichever way takes fewer requests.
     pub(super) async fn read_account(
@@ -307,7 +310,7 @@ impl Emfluence {
         fields: &ProfileFields,
         intake: &mut Intake<'_>,
     ) -> Result<(), ReadError> {
-        let mut failed = 0_u64;
+        let (mut failed, mut in_a_row) = (0_u64, 0_u64);
         for address in std::mem::take(&mut intake.unseen) {
             // Nobody is absent before each spelling has been asked for.
             let (mut met, mut open) = (false, false);
@@ -322,6 +325,12 @@ impl Emfluence {
                 }
             }
             failed += u64::from(open);
+            in_a_row = if open { in_a_row + 1 } else { 0 };
+            if in_a_row == DOUBT {
+                // A token that was taken away meanwhile is refused for each person, for hours.
+                self.read_access().await?;
+                in_a_row = 0;
+            }
             if !met && !open {
                 intake.sink.absent(address);
             }

@@ -190,6 +190,28 @@ async fn nobody_may_be_told_in_several_shapes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_token_that_is_taken_away_between_look_ups_ends_the_reading() {
+    let wanted: Vec<String> = (0..10)
+        .map(|number| format!("new{number}@example.org"))
+        .collect();
+    let service = Service::new(large());
+    let looked_up = AtomicU64::new(0);
+    let adapter = service.adapter(move |operation, _, answer| {
+        if operation == "contacts/lookup" {
+            looked_up.fetch_add(1, Ordering::Relaxed);
+        }
+        if looked_up.load(Ordering::Relaxed) > 1 {
+            return json!({"success": 0, "code": 100, "errors": ["Invalid access token."]});
+        }
+        answer
+    });
+    let read = read(&adapter, &[], Role::Target { wanted: &wanted }).await;
+    let error = read.err().unwrap().to_string();
+    assert!(error.contains("access_token"), "{error}");
+    assert_eq!(service.requests()["contacts/lookup"], 4);
+}
+
+#[tokio::test(start_paused = true)]
 async fn somebody_known_by_another_spelling_is_met_and_not_absent() {
     let wanted = ["jo@xn--bcher-kva.example".to_owned()];
     let met = json!({"success": 1, "code": 0, "data": {"contactID": 7007, "email": "jo@b\u{fc}cher.example", "firstName": "Jo"}});

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::meter::Meter;
 use super::runner::{Progress, Runner};
+use crate::run::prepare::Planned;
 use crate::state::UnderWay;
 
 /// How long a run goes on before the state database is told: most are over by then.
@@ -66,6 +67,10 @@ impl Progress for Heard {
 
     fn advance(&self, job: &str, done: u64, of: u64) {
         self.to.advance(job, done, of);
+    }
+
+    fn refused(&self, job: &str, run: &str, planned: &Planned) {
+        self.to.refused(job, run, planned);
     }
 
     fn finish(&self, job: &str) {

@@ -1,6 +1,7 @@
 //! The service against the emulated accounts, on paused time.
 
 mod life;
+mod turns;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -94,7 +95,14 @@ impl Bench {
     }
 
     fn start(&self) -> (UnboundedSender<Asked>, JoinHandle<anyhow::Result<u8>>) {
-        let read = self.reader();
+        self.start_reading(self.reader())
+    }
+
+    /// The same, where the config is read in another way.
+    fn start_reading(
+        &self,
+        read: impl Fn() -> Result<Config, String> + Send + 'static,
+    ) -> (UnboundedSender<Asked>, JoinHandle<anyhow::Result<u8>>) {
         let runner = RunnerOptions {
             transport: Some(Transport::Local(self.emulator.router())),
             clock: self.clock(),

@@ -293,3 +293,54 @@ async fn a_job_that_is_left_to_others_starts_when_a_reload_takes_it_over() {
     served.await.unwrap().unwrap();
     assert_eq!(bench.told(), ["10:30 done"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_loop_that_hangs_tells_systemd_nothing() {
+    let mut bench = Bench::new(QUARTERLY);
+    let path = bench.directory.path().join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    bench.manager.socket = Some(path.into_os_string());
+    let patience = Duration::from_millis(200);
+    bench.manager.patience = Some(patience);
+    let read = bench.reader();
+    let (begins, begun) = std::sync::mpsc::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let reads = std::sync::atomic::AtomicUsize::new(0);
+    let (ask, served) = bench.start_reading(move || {
+        // The first time is that of the start.
+        if reads.fetch_add(1, std::sync::atomic::Ordering::Relaxed) > 0 {
+            begins.send(()).unwrap();
+            released.recv().unwrap();
+        }
+        read()
+    });
+    let until = |wanted: &str| {
+        let mut message = [0; 4096];
+        socket.set_nonblocking(false).unwrap();
+        socket
+            .set_read_timeout(Some(Duration::from_secs(30)))
+            .unwrap();
+        loop {
+            let length = socket.recv(&mut message).expect("it is told");
+            if message[..length] == *wanted.as_bytes() {
+                return;
+            }
+        }
+    };
+    tokio::task::block_in_place(|| {
+        until("WATCHDOG=1\n");
+        ask.send(Asked::Reload).unwrap();
+        begun.recv().unwrap();
+        let before = heard(&socket);
+        assert!(before.last().unwrap().starts_with("RELOADING=1"));
+        socket.set_nonblocking(false).unwrap();
+        socket.set_read_timeout(Some(patience * 3)).unwrap();
+        let silence = socket.recv(&mut [0; 4096]);
+        assert!(silence.is_err(), "systemd gives up on it by now");
+        release.send(()).unwrap();
+        until("READY=1\n");
+        until("WATCHDOG=1\n");
+    });
+    ask.send(Asked::Stop).unwrap();
+    assert_eq!(served.await.unwrap().unwrap(), 0);
+}

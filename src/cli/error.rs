@@ -191,10 +191,10 @@ impl From<WebError> for CommandError {
 
 impl From<LockError> for CommandError {
     fn from(error: LockError) -> Self {
-        let code = if matches!(error, LockError::Busy { .. }) {
-            ExitCode::Busy
-        } else {
-            ExitCode::Usage
+        let code = match &error {
+            LockError::Busy { .. } => ExitCode::Busy,
+            LockError::File { .. } => ExitCode::Usage,
+            LockError::Full { .. } => ExitCode::Failed,
         };
         CommandError::from_error(code, &error)
     }

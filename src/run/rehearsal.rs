@@ -42,7 +42,7 @@ impl Runner {
         progress.finish(&job.target);
         let (at_source, at_target) = read?;
         // What was sent until now counts against the caps of the day in the copy as well.
-        self.count_now(job);
+        self.count_now(job)?;
         self.store().backup_to(state)?;
         Ok(BothAccounts {
             source: at_source,

@@ -202,6 +202,8 @@ impl StateError {
             rusqlite::ffi::SQLITE_IOERR_WRITE,
             rusqlite::ffi::SQLITE_IOERR_FSYNC,
             rusqlite::ffi::SQLITE_IOERR_TRUNCATE,
+            // The first to open the database makes a file for what processes share.
+            rusqlite::ffi::SQLITE_IOERR_SHMSIZE,
         ];
         if error
             .sqlite_error()

@@ -10,7 +10,7 @@
 
 use std::collections::HashSet;
 use std::fs::{File, TryLockError};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, ErrorKind, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -35,6 +35,21 @@ pub enum LockError {
         /// What the system said.
         source: io::Error,
     },
+    /// The disk has no room for the name of the process.
+    #[error("the disk that holds the lock file {} is full; make room and run again", path.display())]
+    Full {
+        /// The lock file.
+        path: PathBuf,
+    },
+}
+
+impl LockError {
+    fn of_file(path: PathBuf, source: io::Error) -> LockError {
+        match source.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => LockError::Full { path },
+            _ => LockError::File { path, source },
+        }
+    }
 }
 
 fn holder(pid: Option<u32>) -> String {
@@ -176,9 +191,9 @@ impl Locks {
                 let service = self.lock_service().err();
                 return Err(service.unwrap_or_else(|| busy_whole(None)));
             }
-            Err(TryLockError::Error(source)) => return Err(LockError::File { path, source }),
+            Err(TryLockError::Error(source)) => return Err(LockError::of_file(path, source)),
         }
-        write_pid(&mut file).map_err(|source| LockError::File { path, source })?;
+        write_pid(&mut file).map_err(|source| LockError::of_file(path, source))?;
         Ok(Guard {
             _held: Held::File { _file: file },
             _share: None,
@@ -210,9 +225,9 @@ impl Locks {
                     holder_pid: read_pid(&mut file),
                 });
             }
-            Err(TryLockError::Error(source)) => return Err(LockError::File { path, source }),
+            Err(TryLockError::Error(source)) => return Err(LockError::of_file(path, source)),
         }
-        write_pid(&mut file).map_err(|source| LockError::File { path, source })?;
+        write_pid(&mut file).map_err(|source| LockError::of_file(path, source))?;
         Ok(Guard {
             _held: Held::File { _file: file },
             _share: Some(share),
@@ -229,7 +244,7 @@ fn share_whole(state: &Path) -> Result<File, LockError> {
     match file.try_lock_shared() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(busy_whole(read_pid(&mut file))),
-        Err(TryLockError::Error(source)) => Err(LockError::File { path, source }),
+        Err(TryLockError::Error(source)) => Err(LockError::of_file(path, source)),
     }
 }
 
@@ -254,7 +269,7 @@ fn open(state: &Path, name: &str) -> Result<(PathBuf, File), LockError> {
     let path = beside(state, &format!(".{name}.lock"));
     match create_private(&path) {
         Ok(file) => Ok((path, file)),
-        Err(source) => Err(LockError::File { path, source }),
+        Err(source) => Err(LockError::of_file(path, source)),
     }
 }
 

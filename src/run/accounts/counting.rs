@@ -5,7 +5,7 @@ use super::runner::Runner;
 use crate::config::settled::{JobConfig, hash_of_account};
 use crate::http::Statistics;
 use crate::run::error::RunError;
-use crate::state::RequestTimes;
+use crate::state::{RequestTimes, StateError};
 
 /// Counts the requests of two accounts in the state database when it goes, also when a run is given
 /// up half-way: the cap on a day's requests holds across processes.
@@ -17,7 +17,9 @@ pub(super) struct Counting {
 impl Drop for Counting {
     fn drop(&mut self) {
         for provider in &self.providers {
-            self.runner.count_requests(provider);
+            if let Err(error) = self.runner.count_requests(provider) {
+                tracing::warn!(provider, %error, "The requests of a run could not be counted.");
+            }
         }
     }
 }
@@ -31,9 +33,11 @@ impl Runner {
         }
     }
 
-    /// Counts what a job's accounts were sent so far, before all of it is done.
-    pub(in crate::run) fn count_now(&self, job: &JobConfig) {
-        drop(self.counting(job));
+    /// Counts what a job's accounts were sent so far, while an error can still be told: a run is not
+    /// done well where the cap on a day's requests can't know of it.
+    pub(in crate::run) fn count_now(&self, job: &JobConfig) -> Result<(), StateError> {
+        self.count_requests(&job.source)?;
+        self.count_requests(&job.target)
     }
 
     /// The same for some providers.
@@ -45,9 +49,9 @@ impl Runner {
     }
 
     /// Adds what a provider's account was sent since it was last counted, and how long it took.
-    fn count_requests(&self, provider: &str) {
+    fn count_requests(&self, provider: &str) -> Result<(), StateError> {
         let Some(config) = self.inner.config.providers.get(provider) else {
-            return;
+            return Ok(());
         };
         let key = config.account_key();
         let account = hash_of_account(&key);
@@ -58,7 +62,7 @@ impl Runner {
                 .lock()
                 .expect("nothing panics while it holds this lock");
             let Some(account) = accounts.get(&key) else {
-                return;
+                return Ok(());
             };
             account.statistics()
         };
@@ -72,17 +76,13 @@ impl Runner {
         if sent.requests() > known.requests() {
             let more = sent.requests() - known.requests();
             let times = since(sent, *known);
-            let written = self
-                .store()
-                .count_requests(&account, more, self.now())
-                .and_then(|()| self.store().add_request_times(&account, times));
-            match written {
-                Ok(()) => *known = sent,
-                Err(error) => {
-                    tracing::warn!(provider, error = %error, "The requests of a run could not be counted.");
-                }
-            }
+            let store = self.store();
+            store.count_requests(&account, more, self.now())?;
+            // What is counted once is not counted again, whatever becomes of the times.
+            *known = sent;
+            store.add_request_times(&account, times)?;
         }
+        Ok(())
     }
 
     /// Tells how many seconds a request to an account takes, as far as it was ever sent any: one that

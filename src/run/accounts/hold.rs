@@ -11,7 +11,7 @@ use super::locks::{Access, HeldAccount};
 use super::runner::Runner;
 use crate::config::settled::{JobConfig, ProviderConfig};
 use crate::run::error::RunError;
-use crate::state::{Guard, LockError};
+use crate::state::{Guard, LockError, StateError};
 
 /// How often a lock that another process holds is tried again.
 const LOOK: Duration = Duration::from_millis(250);
@@ -104,6 +104,11 @@ impl Runner {
                 Err(error @ LockError::Busy { .. }) => error.to_string(),
                 Err(error @ LockError::File { .. }) => {
                     return Err(RunError::Setup(error.to_string()));
+                }
+                // The locks lie beside the state database.
+                Err(LockError::Full { .. }) => {
+                    let path = self.inner.config.state_path.clone();
+                    return Err(StateError::Full { path }.into());
                 }
             };
             let Some(wait) = options.wait else {

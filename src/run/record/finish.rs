@@ -163,6 +163,7 @@ impl Runner {
             let losses = to_tell(&plan.losses);
             store.tell_losses(&job.name, &losses, |kind| met.has_met(kind), now)?;
         }
+        self.count_now(job)?;
         store.finish_run(id, &end, &changes)?;
         Ok(report)
     }
@@ -208,6 +209,7 @@ impl Runner {
             measure: None,
             approved: None,
         };
+        self.count_now(job)?;
         self.inner.store.finish_run(id, &end, &[])?;
         let progress = &self.inner.options.progress;
         progress.refused(&job.name, id, &prepared.planned);

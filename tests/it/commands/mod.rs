@@ -5,6 +5,7 @@ mod alerts;
 mod backup;
 pub(crate) mod bed;
 mod config;
+mod disk;
 mod explain;
 mod export;
 mod forget;

@@ -1,5 +1,7 @@
 //! Figures of a real service against what really happened.
 
+#![expect(clippy::float_cmp, reason = "counts are whole numbers, and exact")]
+
 use std::collections::BTreeMap;
 
 use rosterd::emulator::{Fault, FaultRule};

@@ -191,7 +191,7 @@ fn a_reload_moves_the_listener_or_keeps_the_old_config_whole() {
     service.running.signal("HUP");
     service
         .running
-        .wait_for("The new config can't be followed; the old one stays.");
+        .wait_for("The new config is wrong; the old one stays.");
     service.admin().get("/api/v1/status").assert(200);
 
     drop(taken);

@@ -1,5 +1,6 @@
 //! A client that sends what it is told, also what no well-behaved one would.
 
+use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 /// How long a socket may be silent before a test fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An answer.
 #[derive(Debug)]
@@ -90,13 +91,18 @@ impl Client {
     pub(super) fn request(&self, method: &str, path: &str, kind: &str, body: &str) -> String {
         let mut text = format!("{method} {path} HTTP/1.1\r\n");
         if !self.lines.iter().any(|line| line.starts_with("Host:")) {
-            text += &format!("Host: {}\r\n", self.address);
+            write!(text, "Host: {}\r\n", self.address).unwrap();
         }
         for line in &self.lines {
-            text += &format!("{line}\r\n");
+            write!(text, "{line}\r\n").unwrap();
         }
         if !body.is_empty() {
-            text += &format!("Content-Type: {kind}\r\nContent-Length: {}\r\n", body.len());
+            write!(
+                text,
+                "Content-Type: {kind}\r\nContent-Length: {}\r\n",
+                body.len()
+            )
+            .unwrap();
         }
         text + "Connection: close\r\n\r\n" + body
     }

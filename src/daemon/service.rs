@@ -443,8 +443,7 @@ impl Service {
         });
         match new {
             Ok((new, listens)) => {
-                self.take_on(new);
-                web.follow(&self.config, listens);
+                self.take_on(new, |config| web.follow(config, listens));
             }
             Err(error) => {
                 let error = masked(&error);
@@ -457,7 +456,8 @@ impl Service {
         self.manager.tell_status(status);
     }
 
-    fn take_on(&mut self, new: Config) {
+    /// `follow` has the status page do the same.
+    fn take_on(&mut self, new: Config, follow: impl FnOnce(&Arc<Config>)) {
         let diff = reload::compare(&self.config, &new);
         let now = self.now();
         reload::follow(&mut self.agenda, &diff, &new, now);
@@ -468,6 +468,7 @@ impl Service {
         let (added, removed) = (diff.added.len(), diff.removed.len());
         let changed = diff.retimed.len() + diff.changed.len();
         self.config = Arc::new(new);
+        follow(&self.config);
         // Secrets may have changed as well, and a new runner fetches them anew.
         self.runner = Runner::new(
             self.config.clone(),

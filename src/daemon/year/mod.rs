@@ -331,7 +331,7 @@ async fn a_year_loses_no_fire_and_makes_none_twice() {
         path: directory.path().to_owned(),
     };
     let heard = tracing_subscriber::registry().with(Skips(world.clone()));
-    let _heard = tracing::subscriber::set_default(heard);
+    let _heard = crate::testing::hear(heard);
     let mut judge = Judge::new(new_year(), YEAR, LONGEST_SLEEP);
     for (job, line, zone, jitter) in JOBS {
         judge.line(job, Duration::ZERO, Some(line), zone, jitter);
@@ -340,6 +340,7 @@ async fn a_year_loses_no_fire_and_makes_none_twice() {
     let (mut ask, mut served) = world.start();
     for (day, tenths, act) in ACTS {
         let at = Duration::from_secs(day * 86_400 + tenths * 360);
+        tracing::callsite::rebuild_interest_cache();
         sleep_until(world.began + at).await;
         let at = world.began.elapsed();
         match act {

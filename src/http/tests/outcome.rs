@@ -304,12 +304,9 @@ async fn no_secret_reaches_log_or_error() {
             .with_writer(move || writer.clone())
             .finish()
     };
-    // With a single listener, a log site that another thread meets first believes that nobody
-    // listens at all.
-    let _second = tracing::Dispatch::new(listener());
-    let _guard = tracing::subscriber::set_default(listener());
-    // And one that another thread met just before has to be asked again, which works once that
-    // thread is done with it.
+    let _guard = crate::testing::hear(listener());
+    // A log site that another thread met just before has to be asked again, which works once that thread
+    // is done with it.
     let mut logged = String::new();
     for _ in 0..1000 {
         tracing::callsite::rebuild_interest_cache();

@@ -42,7 +42,7 @@ impl Default for Logs {
             .finish();
         Logs {
             buffer,
-            _guard: tracing::subscriber::set_default(subscriber),
+            _guard: crate::support::hear(subscriber),
         }
     }
 }

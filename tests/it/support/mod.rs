@@ -664,3 +664,15 @@ pub fn digest(account: &Account) -> Vec<String> {
     lines.sort();
     lines
 }
+
+/// Has a subscriber hear what this thread logs, until the guard is dropped.
+///
+/// While there is one subscriber only, a place that logs and that another thread, which hears nothing,
+/// meets first counts as one that nobody hears. So there is another one, for good.
+pub fn hear(
+    subscriber: impl tracing::Subscriber + Send + Sync + 'static,
+) -> tracing::subscriber::DefaultGuard {
+    static ANOTHER: std::sync::OnceLock<tracing::Dispatch> = std::sync::OnceLock::new();
+    ANOTHER.get_or_init(|| tracing::Dispatch::new(tracing_subscriber::registry()));
+    tracing::subscriber::set_default(subscriber)
+}

@@ -504,7 +504,7 @@ async fn no_password_shows_anywhere() {
         .with_max_level(tracing::Level::TRACE)
         .with_writer(move || writer.clone())
         .finish();
-    let guard = tracing::subscriber::set_default(subscriber);
+    let guard = crate::support::hear(subscriber);
     let bench = busy().await;
     let planned = bench.plan().await;
     let report = bench.sync().await;

@@ -19,7 +19,7 @@
 //! | `problem` | errors as JSON for programs, and as a page for people |
 //!
 //! It listens where `[daemon] listen` says, and nowhere without it. Nothing here writes to a
-//! provider: what is asked for becomes an [`Order`] that the loop of the service takes like any other
+//! provider: what is asked for becomes an `Order` that the loop of the service takes like any other
 //! event, and what is shown is read through connections of its own. A flood of requests thus
 //! takes neither the loop's database connection nor its turn.
 //!

@@ -46,8 +46,8 @@ impl JobState {
         match last {
             _ if running => JobState::Running,
             _ if paused => JobState::Paused,
-            Some(Outcome::Refused) => JobState::Refused,
             Some(Outcome::Failed | Outcome::Interrupted) => JobState::Failing,
+            _ if status.refused.is_some() => JobState::Refused,
             _ if killed || status.consecutive_failures > 0 => JobState::Failing,
             _ => JobState::Ok,
         }

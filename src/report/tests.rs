@@ -39,6 +39,7 @@ fn snapshot(members: Vec<Member>) -> Snapshot {
         shown_custom: None,
         ended_removals: Vec::new(),
         unreadable: std::collections::BTreeMap::new(),
+        unsure_groups: BTreeSet::default(),
     }
 }
 
@@ -1010,7 +1011,7 @@ fn a_job_is_what_its_last_run_and_its_lock_say() {
 
     let status = |outcome: Option<state::Outcome>, failures: u32| state::JobStatus {
         last_run: Some(run_record(outcome)),
-        refused: None,
+        refused: (outcome == Some(Refused)).then(|| run_record(outcome)),
         consecutive_failures: failures,
         last_fire: None,
     };

@@ -137,19 +137,29 @@ impl Store {
                  /* walks: no further than the newest run that says how the job fares */"
             ))?;
             let mut rows = select.query((job, EMPTY_PLAN))?;
+            let mut in_a_row = true;
             while let Some(row) = rows.next()? {
                 let run = read_run(row)?;
                 let outcome = run.outcome;
                 if status.last_run.is_none() {
                     status.last_run = Some(run.clone());
                 }
-                if outcome == Some(Outcome::Refused) && run.trigger != UNDO {
-                    status.refused = Some(run);
-                }
                 match outcome {
-                    Some(Outcome::Failed) => status.consecutive_failures += 1,
-                    None | Some(Outcome::Busy | Outcome::Interrupted) => {}
-                    Some(Outcome::Done | Outcome::Refused | Outcome::Partial) => break,
+                    Some(Outcome::Failed) if in_a_row => status.consecutive_failures += 1,
+                    Some(Outcome::Done | Outcome::Refused | Outcome::Partial) => in_a_row = false,
+                    _ => {}
+                }
+                // A saved plan that has moved and an answer of no end like a refusal, and no guard refused
+                // anything; nor does what takes a run back say anything of what waits.
+                let is_of_guard = !run.refusals().is_empty();
+                match outcome {
+                    _ if run.trigger == UNDO => {}
+                    Some(Outcome::Refused) if is_of_guard => {
+                        status.refused = Some(run);
+                        break;
+                    }
+                    Some(Outcome::Done | Outcome::Partial) => break,
+                    _ => {}
                 }
             }
             Ok(status)

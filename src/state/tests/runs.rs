@@ -25,7 +25,10 @@ fn run(store: &Store, id: &str, job: &str, seconds: i64, outcome: Option<Outcome
             exit_code: 4,
             wrote: true,
             completed: false,
-            summary: json!({"groups": {"create": 1}}),
+            summary: match outcome {
+                Outcome::Refused => json!({"refusals": [{"guard": "max_updates"}]}),
+                _ => json!({"groups": {"create": 1}}),
+            },
             error: Some("The provider is down.".into()),
             measure: Some(Measure {
                 groups: 2,
@@ -256,6 +259,41 @@ fn a_refusal_stands_until_a_later_run_goes_through() {
             "{later:?}"
         );
     }
+}
+
+/// A saved plan that has moved, and an answer of no, end with the same code; an undo has a plan of its own.
+#[test]
+fn what_no_guard_refused_hides_no_refusal_and_is_none() {
+    let store = Store::in_memory();
+    let ends = |id: &str, trigger: &str, seconds: i64, outcome: Outcome| {
+        let start = RunStart {
+            id: id.into(),
+            job: "job".into(),
+            trigger: trigger.into(),
+            started: at(seconds),
+        };
+        store.start_run(&start).unwrap();
+        let end = RunEnd {
+            finished: at(seconds + 1),
+            outcome,
+            exit_code: 3,
+            wrote: false,
+            completed: false,
+            summary: serde_json::Value::Null,
+            error: Some("The plan has moved.".into()),
+            measure: None,
+            approved: None,
+        };
+        store.finish_run(id, &end, &[]).unwrap();
+    };
+    ends("a", "apply", 0, Outcome::Refused);
+    assert!(store.job_status("job").unwrap().refused.is_none());
+    run(&store, "b", "job", 10, Some(Outcome::Refused));
+    ends("c", "apply", 20, Outcome::Refused);
+    ends("d", "undo", 30, Outcome::Done);
+    let status = store.job_status("job").unwrap();
+    assert_eq!(status.last_run.unwrap().id, "d");
+    assert_eq!(status.refused.unwrap().id, "b");
 }
 
 #[test]

@@ -274,6 +274,9 @@ pub struct Snapshot {
     pub ended_removals: Vec<(String, String)>,
     /// What could not be read of some people's records, by id; the rest of them was.
     pub unreadable: BTreeMap<String, Unreadable>,
+    /// Groups that are known of, that the listing lacks and that could not be asked for by their ids:
+    /// whether they are there, nobody can tell.
+    pub unsure_groups: BTreeSet<String>,
 }
 
 /// What of somebody's record could not be read.
@@ -593,6 +596,7 @@ impl<'a> SnapshotBuilder<'a> {
             shown_custom: self.shown_custom,
             ended_removals: Vec::new(),
             unreadable: self.unreadable,
+            unsure_groups: BTreeSet::new(),
         };
         snapshot.set_apart(own, self.names);
         snapshot

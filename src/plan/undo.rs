@@ -529,7 +529,7 @@ impl<'a> Inverse<'a> {
         let policy = self.inputs.policy;
         let is_lost = |side: &Snapshot, group: Option<&Group>, shared: bool| match group {
             Some(group) => group.unread.is_some() || self.unread.contains(group.id.as_str()),
-            None => side.groups.complete().is_none() || shared,
+            None => side.groups.complete().is_none() || shared || side.unsure_groups.contains(id),
         };
         let from = pair.and_then(|pair| self.pairs[pair.0 as usize].source.as_deref());
         let from = from.and_then(|from| source.group(from));
@@ -572,6 +572,7 @@ impl<'a> Inverse<'a> {
         let mut listings = target.listings.values();
         !self.inputs.policy.target_shared
             && target.groups.complete().is_some()
+            && target.unsure_groups.is_empty()
             && target.account_state.complete().is_some()
             && !target.is_unreadable(contact)
             && listings.all(|listing| listing.complete().is_some())

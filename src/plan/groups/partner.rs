@@ -51,12 +51,13 @@ impl<'a> Planner<'a> {
                     link,
                 }),
                 None if inputs.target.groups.complete().is_none()
+                    || inputs.target.unsure_groups.contains(id)
                     || inputs.policy.target_shared =>
                 {
                     Err((
                         BlockedReason::IncompleteRead,
                         format!(
-                            "the target group {id} can't be seen, and the list of target groups may not be whole"
+                            "the target group {id} can't be seen, and nobody can tell whether it is gone"
                         ),
                     ))
                 }

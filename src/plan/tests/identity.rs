@@ -163,6 +163,20 @@ fn a_linked_group_that_vanished_is_not_created_again() {
     );
 }
 
+#[test]
+fn a_linked_group_that_can_t_be_looked_for_is_left_out_alone() {
+    check(
+        "source 1 Donors : ana
+         source 2 News : bo
+         target group_unsure 99
+         link 1=99",
+        "create News: ext=rosterd:crm:2 title=News
+         create people: bo
+         add to News: bo
+         ! group Donors 1 incomplete_read",
+    );
+}
+
 /// Where the provider itself keeps nobody from making a second group of a name, one that the login may
 /// only not see is not made again.
 #[test]

@@ -201,6 +201,7 @@ fn person(side: &mut Side, prefix: &str, name: &str, words: &[&str]) {
 fn group(side: &mut Side, prefix: &str, words: &[&str], listed: &[&str]) {
     match words {
         ["groups_incomplete"] => side.groups_incomplete = true,
+        ["group_unsure", id] => drop(side.unsure.insert((*id).to_owned())),
         ["account_incomplete"] => side.account_incomplete = true,
         ["existence_unknown"] => side.existence_unknown = true,
         [id, name, flags @ ..] => {

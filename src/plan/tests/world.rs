@@ -196,6 +196,8 @@ pub(super) struct TestPerson {
 pub(super) struct Side {
     pub(super) groups: Vec<TestGroup>,
     pub(super) groups_incomplete: bool,
+    /// Groups that could neither be found nor be known to be gone.
+    pub(super) unsure: BTreeSet<String>,
     pub(super) account_incomplete: bool,
     pub(super) existence_unknown: bool,
     pub(super) people: BTreeMap<String, TestPerson>,
@@ -700,6 +702,7 @@ impl TestWorld {
             &mut TotalMeanings::all(),
             &own,
         );
+        snapshot.unsure_groups.clone_from(&side.unsure);
         snapshot.set_pending_apart(&self.memory.pending, names);
         if side.existence_unknown {
             snapshot.existence = Existence::Unknown;

@@ -105,7 +105,10 @@ impl<'a> Inverse<'a> {
             Some(_) if inputs.base.put_away.contains(id) => Err(Left::AlreadySo),
             Some(_) => Err(Left::Archived),
             // A shared login may have lost sight of it.
-            None if inputs.target.groups.complete().is_none() || inputs.policy.target_shared => {
+            None if inputs.target.groups.complete().is_none()
+                || inputs.target.unsure_groups.contains(id)
+                || inputs.policy.target_shared =>
+            {
                 Ok(())
             }
             None => Err(Left::AlreadySo),

@@ -56,7 +56,8 @@ impl Runner {
         let source = &begun.members.as_ref().expect("it was just read").snapshot;
         let mut meanings = store.meanings(&job.target_account)?;
         let groups = known.groups.clone();
-        let bare = bare_snapshot(&job.target, groups, &known.certificate, &mut meanings);
+        let mut bare = bare_snapshot(&job.target, groups, &known.certificate, &mut meanings);
+        bare.unsure_groups.clone_from(&known.unsure);
         let desired = desired_groups(&known.mapping, source, job, policy, schema).0;
         let partners = partner_ids(
             policy,

@@ -43,28 +43,30 @@ pub(super) fn certain(provider: &str, certificate: &Certificate) -> Result<(), R
 }
 
 /// Asks for groups by id that a listing does not show. A group is missing only when it can't be found that
-/// way either: nothing counts the groups of some accounts.
+/// way either: nothing counts the groups of some accounts. Returns those of which that can't be told, with
+/// the reason.
 pub(super) async fn look_for<'a>(
     handle: &Handle,
     ids: impl Iterator<Item = &'a str>,
     rows: &mut Vec<GroupRow>,
-    certificate: &mut Certificate,
-) -> Result<(), RunError> {
+) -> Result<BTreeMap<String, String>, RunError> {
     let mut unseen: BTreeSet<String> = ids.map(str::to_owned).collect();
     for row in rows.iter() {
         unseen.remove(&row.id);
     }
+    let mut unsure = BTreeMap::new();
     for id in unseen {
         match handle.adapter.group(&id).await {
             Ok(row) => rows.extend(row),
             // Whether it is there is not known, so nothing is missing for not being listed.
-            Err(ReadError::Call(error)) if error.is_of_the_question() => certificate
-                .left_out
-                .push(format!("group {id} could not be looked for: {error}")),
+            Err(ReadError::Call(error)) if error.is_of_the_question() => {
+                let why = format!("group {id} could not be looked for: {error}");
+                unsure.insert(id, why);
+            }
             Err(error) => return Err(handle.read_error()(error)),
         }
     }
-    Ok(())
+    Ok(unsure)
 }
 
 impl Runner {
@@ -203,6 +205,7 @@ pub(in crate::run) fn bare_snapshot(
 ) -> Snapshot {
     groups.sort_by(|left, right| left.id.cmp(&right.id));
     Snapshot {
+        unsure_groups: BTreeSet::new(),
         provider: provider.to_owned(),
         groups: certificate.certify(groups, meanings),
         members: Vec::new(),

@@ -159,7 +159,8 @@ impl Runner {
             .map_err(source.read_error())?;
         certain(&source.name, &source_certificate)?;
         let linked = base.groups.iter().map(|link| link.source.as_str());
-        look_for(&source, linked, &mut source_rows, &mut source_certificate).await?;
+        let unsure = look_for(&source, linked, &mut source_rows).await?;
+        source_certificate.left_out.extend(unsure.into_values());
         let mut source_groups = groups_with_carried(
             store,
             &job.source_account,

@@ -112,6 +112,8 @@ pub(in crate::run) struct TargetGroups {
     pub(in crate::run) rows: Vec<GroupRow>,
     pub(in crate::run) groups: Vec<Group>,
     pub(in crate::run) certificate: Certificate,
+    /// Groups that could neither be found nor be known to be gone.
+    pub(in crate::run) unsure: BTreeSet<String>,
     pub(in crate::run) belief: Option<Belief>,
     read_time: Timestamp,
 }
@@ -154,19 +156,13 @@ impl Runner {
         let wanted = |id: &str, _name: &str| !everything_linked || targets.contains(id);
         let GroupsToWrite {
             mut rows,
-            mut certificate,
+            certificate,
             belief,
         } = self.groups_to_write(target, &wanted).await?;
         certain(&target.name, &certificate)?;
         let linked = begun.base.groups.iter().map(|link| link.target.as_str());
         let of_the_run = to_undo.into_iter().flat_map(ToUndo::groups);
-        look_for(
-            target,
-            linked.chain(of_the_run),
-            &mut rows,
-            &mut certificate,
-        )
-        .await?;
+        let unsure = look_for(target, linked.chain(of_the_run), &mut rows).await?;
         let schema = provider::schema(target.adapter.kind());
         let groups = groups_with_carried(self.store(), &job.target_account, &rows, schema)?;
         Ok(TargetGroups {
@@ -175,6 +171,7 @@ impl Runner {
             rows,
             groups,
             certificate,
+            unsure: unsure.into_keys().collect(),
             belief,
             read_time,
         })
@@ -236,6 +233,7 @@ impl Runner {
         let own = self.store().own_removals(&job.target_account)?;
         let groups = known.groups.clone();
         let mut snapshot = builder.finish(groups, &known.certificate, &mut meanings, &own);
+        snapshot.unsure_groups.clone_from(&known.unsure);
         self.hold_to_gaps(&mut snapshot);
         Ok(TargetMembers {
             snapshot,

@@ -133,6 +133,13 @@ impl Agenda {
         }
     }
 
+    /// Has a job start at once: its last run was broken off, and what that had still to do waits for no fire.
+    pub(crate) fn go_on(&mut self, name: &str, now: Timestamp) {
+        if let Some(job) = self.jobs.get_mut(name) {
+            job.retry = Some(now);
+        }
+    }
+
     /// Takes a job out; a run of it that is going on ends by itself.
     pub(crate) fn remove(&mut self, name: &str) {
         self.jobs.remove(name);

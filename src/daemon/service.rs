@@ -12,7 +12,7 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use super::decide::{Agenda, Ended, Start};
+use super::decide::{Agenda, BUSY_REST, Ended, Start};
 use super::systemd::Manager;
 use super::told::{How, Mood, Told};
 use super::{LONGEST_SLEEP, MakeRun, ServiceOptions, reload};
@@ -22,7 +22,7 @@ use crate::notify::{Notifier, Telling};
 use crate::report::{LEFT, instant, no_schedule};
 use crate::run::{Outcome, RunError, RunReport, Runner, RunnerOptions, SyncOptions};
 use crate::signals::Asked;
-use crate::state::{Guard, LockError, Locks, Store};
+use crate::state::{Guard, JobStatus, LockError, Locks, Store};
 use crate::web::{Answer, Counters, Order, Web};
 
 /// How long the service is silent at least, so that a busy one does not write at each event.
@@ -30,6 +30,9 @@ const BEAT: SignedDuration = SignedDuration::from_secs(10);
 
 /// How long a message that is being delivered may hold up the end of the service.
 const LAST_MESSAGES: Duration = Duration::from_secs(5);
+
+/// What sets the runs of a schedule off.
+const SCHEDULE: &str = "schedule";
 
 /// How often old history is deleted.
 const PRUNE_PERIOD: Duration = Duration::from_hours(24);
@@ -118,6 +121,14 @@ pub(super) async fn serve(options: ServiceOptions) -> anyhow::Result<u8> {
     Ok(0)
 }
 
+/// A run that somebody asked for.
+struct Ordered {
+    /// The approval that goes with it.
+    approve: Option<String>,
+    /// When it is tried again, where the job or an account was in use.
+    again: Option<Timestamp>,
+}
+
 struct Service {
     config: Arc<Config>,
     store: Arc<Store>,
@@ -132,6 +143,8 @@ struct Service {
     paused: BTreeSet<String>,
     runs: JoinSet<Result<RunReport, RunError>>,
     names: BTreeMap<Id, String>,
+    /// The jobs that somebody asked to run, until such a run was made.
+    ordered: BTreeMap<String, Ordered>,
     told: Told,
     /// What is wrong with the config that was to be read again, while the old one stays.
     wrong_config: Option<String>,
@@ -174,6 +187,9 @@ impl Service {
                 now,
             );
             told.remember(name, &status);
+            if is_broken_off(&status) {
+                agenda.go_on(name, now);
+            }
             if status.last_fire.is_none() {
                 // What fires from here on is missed where the service stops before that.
                 store.note_fire(name, now)?;
@@ -191,6 +207,7 @@ impl Service {
             agenda,
             runs: JoinSet::new(),
             names: BTreeMap::new(),
+            ordered: BTreeMap::new(),
             told,
             wrong_config: None,
             beat: now,
@@ -273,6 +290,7 @@ impl Service {
             let next = self.next_words(job);
             self.told.skips(job, *skipped, &next);
         }
+        let ordered = self.try_ordered(now);
         for start in decision.start {
             self.start(&start, now);
         }
@@ -282,7 +300,8 @@ impl Service {
         }
         let status = self.status_words();
         self.manager.tell_status(status);
-        decision.wake.map_or(LONGEST_SLEEP, |wake| {
+        let wake = decision.wake.into_iter().chain(ordered).min();
+        wake.map_or(LONGEST_SLEEP, |wake| {
             Duration::try_from(wake.duration_since(now)).unwrap_or_default()
         })
     }
@@ -354,7 +373,7 @@ impl Service {
         self.told.begins(start, self.agenda.failures(&start.job));
         let options = SyncOptions {
             approve: None,
-            trigger: "schedule",
+            trigger: SCHEDULE,
             unless_paused: true,
         };
         self.spawn(start.job.clone(), options);
@@ -368,13 +387,9 @@ impl Service {
             answer,
         } = order;
         let what = if self.agenda.begin(&job) {
-            self.told.begins_by_hand(&job);
-            let options = SyncOptions {
-                approve,
-                trigger: "web",
-                unless_paused: false,
-            };
-            self.spawn(job, options);
+            let again = None;
+            self.ordered.insert(job.clone(), Ordered { approve, again });
+            self.begin_ordered(&job);
             Answer::Begins
         } else if self.config.jobs.contains_key(&job) {
             Answer::Running
@@ -383,6 +398,39 @@ impl Service {
         };
         // Whoever asked may have left; the run goes on all the same.
         answer.send(what).ok();
+    }
+
+    fn begin_ordered(&mut self, job: &str) {
+        let Some(ordered) = self.ordered.get_mut(job) else {
+            return;
+        };
+        ordered.again = None;
+        let options = SyncOptions {
+            approve: ordered.approve.clone(),
+            trigger: "web",
+            unless_paused: false,
+        };
+        self.told.begins_by_hand(job);
+        self.spawn(job.to_owned(), options);
+    }
+
+    /// Tries again what somebody asked for and found the job or an account in use, with its approval.
+    /// Returns when it is tried next.
+    fn try_ordered(&mut self, now: Timestamp) -> Option<Timestamp> {
+        let config = &self.config;
+        self.ordered.retain(|job, _| config.jobs.contains_key(job));
+        let due = |ordered: &Ordered| ordered.again.is_some_and(|again| again <= now);
+        let jobs = self.ordered.iter().filter(|(_, ordered)| due(ordered));
+        let jobs: Vec<String> = jobs.map(|(job, _)| job.clone()).collect();
+        for job in jobs {
+            if self.agenda.begin(&job) {
+                self.begin_ordered(&job);
+            } else if let Some(ordered) = self.ordered.get_mut(&job) {
+                ordered.again = now.checked_add(BUSY_REST).ok();
+            }
+        }
+        let waits = self.ordered.values();
+        waits.filter_map(|ordered| ordered.again).min()
     }
 
     fn spawn(&mut self, job: String, options: SyncOptions) {
@@ -420,6 +468,19 @@ impl Service {
             Outcome::Busy => Ended::Busy,
         };
         let now = self.now();
+        // Runs of one job never overlap: while an order waits, what ends is another one.
+        let ordered = self.ordered.get_mut(&job);
+        let ended = match ordered.filter(|ordered| ordered.again.is_none()) {
+            Some(ordered) if ended == Ended::Busy => {
+                ordered.again = now.checked_add(BUSY_REST).ok();
+                Ended::Stopped
+            }
+            Some(_) => {
+                self.ordered.remove(&job);
+                ended
+            }
+            None => ended,
+        };
         self.agenda.ended(&job, ended, now);
         let next = self.next_words(&job);
         self.told
@@ -612,6 +673,17 @@ impl Service {
         });
         parts.join("; ")
     }
+}
+
+/// Tells whether the run of the last fire was killed or stopped. Its fire counts as taken, so that what it
+/// had still to do would wait for the next one, a day where it is a nightly job.
+fn is_broken_off(status: &JobStatus) -> bool {
+    let run = status.last_run.as_ref();
+    let run = run.filter(|run| run.trigger == SCHEDULE);
+    run.is_some_and(|run| {
+        matches!(run.outcome, None | Some(Outcome::Interrupted))
+            && status.last_fire.is_some_and(|fire| run.started >= fire)
+    })
 }
 
 /// Masks the addresses in what is said of a config, which may show a line of it. The names of schedules

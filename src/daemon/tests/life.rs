@@ -229,9 +229,41 @@ async fn a_second_signal_does_not_wait_for_the_time_of_grace() {
     sleep(minutes(20)).await;
     ask.send(Asked::Stop).unwrap();
     served.await.unwrap().unwrap();
-    assert_eq!(bench.told(), ["10:15 interrupted", "10:30 done"]);
+    assert_eq!(
+        bench.told(),
+        ["10:15 interrupted", "10:15 done", "10:30 done"]
+    );
     assert_eq!(bench.mailed(), 40);
     bench.assert_no_misuse();
+}
+
+/// Of a nightly job, what a stopped run had still to carry would wait for a day.
+#[tokio::test(start_paused = true)]
+async fn what_was_broken_off_goes_on_with_the_service_and_not_with_the_next_fire() {
+    let bench = Bench::new("schedule = \"15 10 * * *\"");
+    bench.emulator.add_fault(
+        FaultRule::every(Fault::SlowAnswer(Duration::from_secs(50))).on("contacts/import"),
+    );
+    let (_ask, served) = bench.start();
+    sleep(minutes(15) + Duration::from_secs(5)).await;
+    assert_eq!(bench.told(), ["10:15 running"]);
+    // As by kill -9: nobody takes down that it ended.
+    served.abort();
+    assert!(served.await.is_err());
+    bench.emulator.clear_faults();
+    let (ask, served) = bench.start();
+    sleep(minutes(10)).await;
+    ask.send(Asked::Stop).unwrap();
+    served.await.unwrap().unwrap();
+    assert_eq!(bench.told().last().unwrap(), "10:15 done");
+    assert_eq!(bench.mailed(), 40);
+    bench.assert_no_misuse();
+    // Once is enough.
+    let (ask, served) = bench.start();
+    sleep(minutes(10)).await;
+    ask.send(Asked::Stop).unwrap();
+    served.await.unwrap().unwrap();
+    assert_eq!(bench.told().len(), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -66,11 +66,25 @@ async fn guard(
     // Programs ask below `/api`, whatever they say that they take.
     let is_read_by_a_person =
         problem::wants_html(request.headers()) && !request.uri().path().starts_with("/api/");
-    let mut response = match judge(&state, &limits, &request) {
+    let only_reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    let judged = judge(&state, &limits, &request);
+    let answer = next.run(request);
+    let mut response = match judged {
         Err(problem) => problem.into_response(),
-        Ok(()) => tokio::time::timeout(limits.request, next.run(request))
+        Ok(()) if only_reads => tokio::time::timeout(limits.request, answer)
             .await
-            .unwrap_or_else(|_| too_slow().into_response()),
+            .unwrap_or_else(|_| {
+                too_slow("The request took too long, and was given up.").into_response()
+            }),
+        // What was begun comes to its end, and to its line in the log, also where nobody waits for it
+        // any more.
+        Ok(()) => match tokio::time::timeout(limits.request, tokio::spawn(answer)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(_)) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+            Err(_) => {
+                too_slow("It took too long to wait for, and may still be done.").into_response()
+            }
+        },
     };
     if is_read_by_a_person {
         response = problem::as_page(response, page::trouble);
@@ -84,11 +98,11 @@ async fn guard(
     response
 }
 
-fn too_slow() -> Problem {
+fn too_slow(what: &str) -> Problem {
     Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
-        "The request took too long, and was given up.",
-        "Ask again in a minute.",
+        what,
+        "Look how things are in a minute, and ask again.",
     )
     .retry_after(60)
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
+use rosterd::state::Locks;
+
 use super::bed::Service;
 use super::client::{Client, Reply};
 use crate::commands::bed::JOB;
@@ -383,4 +385,27 @@ fn what_a_command_prints_has_the_same_keys_and_values_here() {
     let run = admin.get(&format!("/api/v1/runs/{id}")).json();
     assert_eq!(run["items"], said["items"]);
     service.stop();
+}
+
+/// Whoever approves does not see that somebody else's command has the job for a moment.
+#[test]
+fn an_approval_is_not_lost_to_a_job_that_is_in_use() {
+    let mut service = Service::new();
+    service.begin(&of_job("/run"), "");
+    service.until(&of_job(""), |job| job["last_run"]["outcome"] == "done");
+    upset(&service);
+    service.begin(&of_job("/run"), "");
+    let job = service.until(&of_job(""), |job| job["approval"].is_string());
+    let held = Locks::new(&service.bed.path("rosterd.db"))
+        .lock_job(JOB)
+        .unwrap();
+    let approval = json!({"approval": job["approval"]}).to_string();
+    service.begin(&of_job("/approve"), &approval);
+    service
+        .running
+        .wait_for("The job or an account is in use, so the run is tried again in a minute.");
+    drop(held);
+    service.running.wait_for("A run begins that was asked for.");
+    service.until(&of_job(""), |job| job["last_run"]["outcome"] == "partial");
+    assert_eq!(service.bed.size("mail", "Donors"), 0, "it was let pass");
 }
